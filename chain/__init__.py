@@ -1,0 +1,1 @@
+"""The ledger that every side trusts; imports nothing of ours outside `chain`."""
