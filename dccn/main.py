@@ -1,0 +1,81 @@
+"""Entry point of `dccn`: gathers the commands and turns every failure into one sentence and an exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+import traceback
+
+import typer
+
+from chain.errors import DccnError
+from dccn import __version__
+from dccn.commands import agent, demo, elect, hub, light, node, proof, vrf, why
+
+app = typer.Typer(
+    name="dccn",
+    help="Turn idle machines into a cloud that pays for proven work.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+)
+
+app.command(name="demo")(demo.demo)
+app.add_typer(hub.app, name="hub")
+app.add_typer(agent.app, name="agent")
+app.add_typer(node.app, name="node")
+app.add_typer(light.app, name="light")
+app.add_typer(proof.app, name="proof")
+app.add_typer(why.app, name="why")
+app.add_typer(elect.app, name="elect")
+app.add_typer(vrf.app, name="vrf")
+
+
+def show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"dccn {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: bool = typer.Option(False, "--version", callback=show_version, is_eager=True, help="Print the version."),
+) -> None:
+    """Turn idle machines into a cloud that pays for proven work."""
+
+
+def run() -> None:
+    """Run the command line. Exit codes: 0 ok, 1 check or operation failed, 2 wrong usage or input, 3 unreachable."""
+    try:
+        app()
+    except DccnError as error:
+        fail(error)
+    except BrokenPipeError:
+        # Whoever read our output has gone; a second error at interpreter exit would only confuse.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception:
+        fail_unforeseen()
+
+
+def fail(error: DccnError) -> None:
+    """Print the error as one line on stderr (and as JSON on stdout with --json), and exit with its code."""
+    if "--json" in sys.argv:
+        document = {"ok": False, "code": error.code, "error": error.message, "remedy": error.remedy}
+        print(json.dumps(document, separators=(",", ":")))
+    print(f"dccn: {error} {error.remedy}", file=sys.stderr)
+    sys.exit(error.exit_code)
+
+
+def fail_unforeseen() -> None:
+    """A fault of ours: the traceback goes to a file, the user gets one sentence that names it."""
+    with tempfile.NamedTemporaryFile("w", prefix="dccn-fault-", suffix=".txt", delete=False) as report:
+        traceback.print_exc(file=report)
+    reason = sys.exc_info()[1]
+    print(f"dccn: unforeseen {type(reason).__name__}: {reason}. Please report it with {report.name}.", file=sys.stderr)
+    sys.exit(1)

@@ -1,0 +1,64 @@
+"""How the commands speak: one JSON document on stdout with --json, readable lines without; logs always on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from chain.errors import Malformed
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout; logs go to stderr.")]
+
+MAX_INPUT_BYTES = 64 << 20
+
+
+def emit(result: Mapping[str, Any], text: str, *, as_json: bool) -> None:
+    """Print `result` as one JSON line, or `text` for a person."""
+    print(json.dumps(result, separators=(",", ":")) if as_json else text, flush=True)
+
+
+def note(message: str) -> None:
+    """Tell a person something without touching stdout."""
+    print(message, file=sys.stderr, flush=True)
+
+
+def read_input(source: str) -> bytes:
+    """The bytes of a file, or of standard input for `-`; at most 64 MiB."""
+    try:
+        if source == "-":
+            data = sys.stdin.buffer.read(MAX_INPUT_BYTES + 1)
+        else:
+            with Path(source).open("rb") as file:
+                data = file.read(MAX_INPUT_BYTES + 1)
+    except OSError as error:
+        raise Malformed("usage", f"reading {source!r}: {error.strerror}") from error
+    if len(data) > MAX_INPUT_BYTES:
+        raise Malformed("too_large", f"reading {source!r}: over {MAX_INPUT_BYTES} bytes")
+    return data
+
+
+def read_json(source: str) -> dict[str, Any]:
+    """The JSON object in a file or on standard input; Malformed says in which line it breaks."""
+    try:
+        document = json.loads(read_input(source))
+    except (ValueError, RecursionError) as error:
+        raise Malformed("malformed", f"reading {source!r} as JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise Malformed("malformed", f"reading {source!r}: expected a JSON object, found {type(document).__name__}")
+    return document
+
+
+def hex_bytes(text: str, name: str, size: int | None = None) -> bytes:
+    """Bytes from hexadecimal digits; Malformed names the option and the size it wants."""
+    try:
+        data = bytes.fromhex(text)
+    except ValueError as error:
+        raise Malformed("malformed", f"{name}: {text[:80]!r} is not hexadecimal") from error
+    if size is not None and len(data) != size:
+        raise Malformed("malformed", f"{name}: {len(data)} bytes, expected {size}")
+    return data
