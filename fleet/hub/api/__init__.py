@@ -1,0 +1,1 @@
+"""The HTTPS API for devices and the loopback API for the page and the admin."""

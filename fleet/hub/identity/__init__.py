@@ -1,0 +1,1 @@
+"""Who belongs to the fleet: the CA, enrolment tokens, claim codes, certificates, the command key."""

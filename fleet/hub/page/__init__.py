@@ -1,0 +1,1 @@
+"""The web page: templates, style and the little script that keeps it live."""
