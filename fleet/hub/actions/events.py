@@ -1,0 +1,220 @@
+"""Every event that the hub emits: the audit log, the live page, webhooks and tests all read these and nothing else.
+
+`device` is the topic id (32 hex digits); hashes are hex; ANKR amounts are decimal text. The docstring of each struct is
+its entry in the registry, its `kind` in JSON the class name with dashes.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final, Literal
+
+import msgspec
+
+
+def _kind(name: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "-", name).lower()
+
+
+class HubEvent(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag=_kind):
+    """What all events share."""
+
+    at_ms: int
+
+
+class HubStarted(HubEvent):
+    """The hub is up."""
+
+    version: str
+
+
+class BrokerStarted(HubEvent):
+    """The private broker accepts connections."""
+
+    port: int
+
+
+class BrokerStopped(HubEvent):
+    """The private broker ended by itself and is started again."""
+
+    reason: str
+
+
+class TokenCreated(HubEvent):
+    """An admin made an enrolment token."""
+
+    expires_ms: int
+
+
+class ClaimBegun(HubEvent):
+    """A device without a token asked for a claim code."""
+
+    device: str
+
+
+class ClaimApproved(HubEvent):
+    """An admin typed a device's claim code."""
+
+    device: str
+
+
+class DeviceEnrolled(HubEvent):
+    """A device joined the fleet, or joined again with a new record chain."""
+
+    device: str
+    by: Literal["token", "claim"]
+    again: bool
+
+
+class CertificateIssued(HubEvent):
+    """The CA issued a client certificate."""
+
+    device: str
+    serial: str
+    not_after_ms: int
+    reason: Literal["enrol", "renew"]
+
+
+class RegistrationSponsored(HubEvent):
+    """The hub paid the fee of a device's registration on the chain."""
+
+    device: str
+    owner: str
+    tx_hash: str
+
+
+class DeviceRegistered(HubEvent):
+    """The chain knows the device and its owner."""
+
+    device: str
+    owner: str
+    height: int
+
+
+class DeviceOnline(HubEvent):
+    """A device connected."""
+
+    device: str
+
+
+class DeviceOffline(HubEvent):
+    """A device went away: `shutdown` when it said so, `lwt` when the line was cut."""
+
+    device: str
+    reason: str
+
+
+class DeviceReported(HubEvent):
+    """A device told what it is made of."""
+
+    device: str
+
+
+class DeviceNotice(HubEvent):
+    """A device reports something that a person may want to know."""
+
+    device: str
+    level: str
+    code: str
+    text: str
+
+
+class TelemetryReceived(HubEvent):
+    """A device's gauges; `gpu` is null for the machine itself."""
+
+    device: str
+    gpu: int | None
+    sample: dict[str, Any]
+
+
+class RecordsAccepted(HubEvent):
+    """Work records were verified and stored."""
+
+    device: str
+    count: int
+    upto_seq: int
+
+
+class MessageRefused(HubEvent):
+    """A message was turned down, with a code from the registry of errors."""
+
+    device: str | None
+    code: str
+    detail: str
+    topic: str
+
+
+class ContradictionSeen(HubEvent):
+    """Two different signed records carry one sequence number."""
+
+    device: str
+    chain: str
+    seq: int
+
+
+class PogRoundOpened(HubEvent):
+    """A challenge to compute was announced to the fleet."""
+
+    challenge_height: int
+    profile: str
+    window_ms: int
+
+
+class PogChecked(HubEvent):
+    """An answer to a challenge was verified: a rate when it passed, a code when it failed."""
+
+    device: str
+    gpu: str
+    challenge_height: int
+    ok: bool
+    code: str | None
+    operations_per_s: int | None
+
+
+class BatchSent(HubEvent):
+    """A reward epoch's records went to the chain as one transaction."""
+
+    reward_epoch: int
+    count: int
+    tx_hash: str
+
+
+class BatchIncluded(HubEvent):
+    """A block includes the batch."""
+
+    reward_epoch: int
+    height: int
+
+
+class RewardsPaid(HubEvent):
+    """The chain paid a reward epoch; `rewards` maps addresses to ANKR."""
+
+    reward_epoch: int
+    height: int
+    rewards: dict[str, str]
+
+
+class ChainAdvanced(HubEvent):
+    """The follower verified a newer header."""
+
+    height: int
+    reward_epoch: int | None
+    supply: str | None
+
+
+EVENTS: Final[tuple[type[HubEvent], ...]] = (
+    HubStarted, BrokerStarted, BrokerStopped, TokenCreated, ClaimBegun, ClaimApproved, DeviceEnrolled, CertificateIssued,
+    RegistrationSponsored, DeviceRegistered, DeviceOnline, DeviceOffline, DeviceReported, DeviceNotice, TelemetryReceived,
+    RecordsAccepted, MessageRefused, ContradictionSeen, PogRoundOpened, PogChecked, BatchSent, BatchIncluded, RewardsPaid,
+    ChainAdvanced,
+)  # fmt: skip
+
+NOT_AUDITED: Final[frozenset[type[HubEvent]]] = frozenset(
+    {TelemetryReceived, RecordsAccepted, MessageRefused, ChainAdvanced, DeviceReported, PogRoundOpened, PogChecked}
+)
+"""Frequent, and kept elsewhere (records, refusal_log, pog_results, …): these go to the live page only."""
+
+
+def kind_of(event: HubEvent | type[HubEvent]) -> str:
+    """The event's name in JSON, such as `device-enrolled`."""
+    return _kind((event if isinstance(event, type) else type(event)).__name__)
