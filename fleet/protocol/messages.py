@@ -84,7 +84,6 @@ class Reported(msgspec.Struct, frozen=True, kw_only=True):
     version: int
     hardware: Hardware
     gpus: list[Gpu] = []
-    evidence_level: int = 0
     owner: str | None = None
     config: dict[str, str] = {}
     job: str | None = None

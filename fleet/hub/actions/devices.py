@@ -45,7 +45,6 @@ def do_note_reported(desk: Desk, topic_id: str, reported: Reported) -> None:
             "reported": document,
             "reported_ms": change.at_ms,
             "last_seen_ms": change.at_ms,
-            "evidence_level": max(0, min(4, reported.evidence_level)),
         }
         found = change.connection.execute(
             update(devices)

@@ -22,43 +22,43 @@ class HubEvent(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag=
     at_ms: int
 
 
-class HubStarted(HubEvent):
+class HubStarted(HubEvent, frozen=True, kw_only=True):
     """The hub is up."""
 
     version: str
 
 
-class BrokerStarted(HubEvent):
+class BrokerStarted(HubEvent, frozen=True, kw_only=True):
     """The private broker accepts connections."""
 
     port: int
 
 
-class BrokerStopped(HubEvent):
+class BrokerStopped(HubEvent, frozen=True, kw_only=True):
     """The private broker ended by itself and is started again."""
 
     reason: str
 
 
-class TokenCreated(HubEvent):
+class TokenCreated(HubEvent, frozen=True, kw_only=True):
     """An admin made an enrolment token."""
 
     expires_ms: int
 
 
-class ClaimBegun(HubEvent):
+class ClaimBegun(HubEvent, frozen=True, kw_only=True):
     """A device without a token asked for a claim code."""
 
     device: str
 
 
-class ClaimApproved(HubEvent):
+class ClaimApproved(HubEvent, frozen=True, kw_only=True):
     """An admin typed a device's claim code."""
 
     device: str
 
 
-class DeviceEnrolled(HubEvent):
+class DeviceEnrolled(HubEvent, frozen=True, kw_only=True):
     """A device joined the fleet, or joined again with a new record chain."""
 
     device: str
@@ -66,7 +66,7 @@ class DeviceEnrolled(HubEvent):
     again: bool
 
 
-class CertificateIssued(HubEvent):
+class CertificateIssued(HubEvent, frozen=True, kw_only=True):
     """The CA issued a client certificate."""
 
     device: str
@@ -75,7 +75,7 @@ class CertificateIssued(HubEvent):
     reason: Literal["enrol", "renew"]
 
 
-class RegistrationSponsored(HubEvent):
+class RegistrationSponsored(HubEvent, frozen=True, kw_only=True):
     """The hub paid the fee of a device's registration on the chain."""
 
     device: str
@@ -83,7 +83,7 @@ class RegistrationSponsored(HubEvent):
     tx_hash: str
 
 
-class DeviceRegistered(HubEvent):
+class DeviceRegistered(HubEvent, frozen=True, kw_only=True):
     """The chain knows the device and its owner."""
 
     device: str
@@ -91,26 +91,26 @@ class DeviceRegistered(HubEvent):
     height: int
 
 
-class DeviceOnline(HubEvent):
+class DeviceOnline(HubEvent, frozen=True, kw_only=True):
     """A device connected."""
 
     device: str
 
 
-class DeviceOffline(HubEvent):
+class DeviceOffline(HubEvent, frozen=True, kw_only=True):
     """A device went away: `shutdown` when it said so, `lwt` when the line was cut."""
 
     device: str
     reason: str
 
 
-class DeviceReported(HubEvent):
+class DeviceReported(HubEvent, frozen=True, kw_only=True):
     """A device told what it is made of."""
 
     device: str
 
 
-class DeviceNotice(HubEvent):
+class DeviceNotice(HubEvent, frozen=True, kw_only=True):
     """A device reports something that a person may want to know."""
 
     device: str
@@ -119,7 +119,7 @@ class DeviceNotice(HubEvent):
     text: str
 
 
-class TelemetryReceived(HubEvent):
+class TelemetryReceived(HubEvent, frozen=True, kw_only=True):
     """A device's gauges; `gpu` is null for the machine itself."""
 
     device: str
@@ -127,7 +127,7 @@ class TelemetryReceived(HubEvent):
     sample: dict[str, Any]
 
 
-class RecordsAccepted(HubEvent):
+class RecordsAccepted(HubEvent, frozen=True, kw_only=True):
     """Work records were verified and stored."""
 
     device: str
@@ -135,7 +135,7 @@ class RecordsAccepted(HubEvent):
     upto_seq: int
 
 
-class MessageRefused(HubEvent):
+class MessageRefused(HubEvent, frozen=True, kw_only=True):
     """A message was turned down, with a code from the registry of errors."""
 
     device: str | None
@@ -144,7 +144,7 @@ class MessageRefused(HubEvent):
     topic: str
 
 
-class ContradictionSeen(HubEvent):
+class ContradictionSeen(HubEvent, frozen=True, kw_only=True):
     """Two different signed records carry one sequence number."""
 
     device: str
@@ -152,7 +152,7 @@ class ContradictionSeen(HubEvent):
     seq: int
 
 
-class PogRoundOpened(HubEvent):
+class PogRoundOpened(HubEvent, frozen=True, kw_only=True):
     """A challenge to compute was announced to the fleet."""
 
     challenge_height: int
@@ -160,7 +160,7 @@ class PogRoundOpened(HubEvent):
     window_ms: int
 
 
-class PogChecked(HubEvent):
+class PogChecked(HubEvent, frozen=True, kw_only=True):
     """An answer to a challenge was verified: a rate when it passed, a code when it failed."""
 
     device: str
@@ -171,7 +171,7 @@ class PogChecked(HubEvent):
     operations_per_s: int | None
 
 
-class BatchSent(HubEvent):
+class BatchSent(HubEvent, frozen=True, kw_only=True):
     """A reward epoch's records went to the chain as one transaction."""
 
     reward_epoch: int
@@ -179,14 +179,14 @@ class BatchSent(HubEvent):
     tx_hash: str
 
 
-class BatchIncluded(HubEvent):
+class BatchIncluded(HubEvent, frozen=True, kw_only=True):
     """A block includes the batch."""
 
     reward_epoch: int
     height: int
 
 
-class RewardsPaid(HubEvent):
+class RewardsPaid(HubEvent, frozen=True, kw_only=True):
     """The chain paid a reward epoch; `rewards` maps addresses to ANKR."""
 
     reward_epoch: int
@@ -194,7 +194,7 @@ class RewardsPaid(HubEvent):
     rewards: dict[str, str]
 
 
-class ChainAdvanced(HubEvent):
+class ChainAdvanced(HubEvent, frozen=True, kw_only=True):
     """The follower verified a newer header."""
 
     height: int
@@ -203,11 +203,31 @@ class ChainAdvanced(HubEvent):
 
 
 EVENTS: Final[tuple[type[HubEvent], ...]] = (
-    HubStarted, BrokerStarted, BrokerStopped, TokenCreated, ClaimBegun, ClaimApproved, DeviceEnrolled, CertificateIssued,
-    RegistrationSponsored, DeviceRegistered, DeviceOnline, DeviceOffline, DeviceReported, DeviceNotice, TelemetryReceived,
-    RecordsAccepted, MessageRefused, ContradictionSeen, PogRoundOpened, PogChecked, BatchSent, BatchIncluded, RewardsPaid,
+    HubStarted,
+    BrokerStarted,
+    BrokerStopped,
+    TokenCreated,
+    ClaimBegun,
+    ClaimApproved,
+    DeviceEnrolled,
+    CertificateIssued,
+    RegistrationSponsored,
+    DeviceRegistered,
+    DeviceOnline,
+    DeviceOffline,
+    DeviceReported,
+    DeviceNotice,
+    TelemetryReceived,
+    RecordsAccepted,
+    MessageRefused,
+    ContradictionSeen,
+    PogRoundOpened,
+    PogChecked,
+    BatchSent,
+    BatchIncluded,
+    RewardsPaid,
     ChainAdvanced,
-)  # fmt: skip
+)
 
 NOT_AUDITED: Final[frozenset[type[HubEvent]]] = frozenset(
     {TelemetryReceived, RecordsAccepted, MessageRefused, ChainAdvanced, DeviceReported, PogRoundOpened, PogChecked}

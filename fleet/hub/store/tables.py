@@ -40,7 +40,6 @@ devices = Table(
     Column("topic_id", Text, nullable=False, unique=True),
     Column("fleet", Text, nullable=False),
     Column("identity_key", LargeBinary, nullable=False, comment="COSE_Key, canonical CBOR"),
-    Column("evidence_level", Integer, nullable=False, default=0),
     Column("enrolled_ms", BigInteger, nullable=False),
     Column("enrolled_by", Text, nullable=False, comment="token or claim"),
     Column("online", Boolean, comment="null until its first state message"),
