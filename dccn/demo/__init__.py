@@ -1,0 +1,1 @@
+"""`dccn demo`: a whole network on this machine, with this machine as its miner."""

@@ -1,0 +1,112 @@
+"""The demo's parts as child processes: started in order, heard line by line, started again when they die."""
+
+from __future__ import annotations
+
+import json
+import queue
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from chain.errors import REGISTRY, Faulty
+from chain.lifeline import spawn, stop
+
+READY_WITHIN_S = 60.0
+RESTARTS_AT_MOST = 20
+RESTART_DELAY_S = 0.5
+LINES_WAITING_AT_MOST = 10_000
+
+Event = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Child:
+    """One part: `dccn ARGV… --json`, whose stdout is one JSON event per line and whose stderr is its log."""
+
+    name: str
+    arguments: Sequence[str]
+    log: Path
+    process: subprocess.Popen[bytes] | None = None
+    restarts: int = 0
+    ready: Event = field(default_factory=dict)
+
+
+class Children:
+    """Starts and keeps the parts; every event of every part comes out of `events`, with its part under "part".
+
+    Use it from the main thread only: the kernel ties a child's life to the thread that started it.
+    """
+
+    def __init__(self, logs: Path) -> None:
+        self.logs = logs
+        self.parts: dict[str, Child] = {}
+        self.events: queue.Queue[Event] = queue.Queue(LINES_WAITING_AT_MOST)
+        logs.mkdir(parents=True, exist_ok=True)
+
+    def start(self, name: str, *arguments: str) -> Event:
+        """Start a part and wait until it says that it is ready; returns that event. Faulty with its own last words."""
+        child = self.parts[name] = Child(name, arguments, self.logs / f"{name}.log")
+        self._launch(child)
+        return self._wait_until_ready(child)
+
+    def restart_dead(self) -> list[str]:
+        """Start every part again that has died; returns their names. Faulty when one keeps dying."""
+        dead = [child for child in self.parts.values() if child.process and child.process.poll() is not None]
+        for child in dead:
+            if child.restarts >= RESTARTS_AT_MOST:
+                raise Faulty("check_failed", f"{child.name} died {child.restarts} times; its log is {child.log}")
+            child.restarts += 1
+            time.sleep(RESTART_DELAY_S)
+            self._launch(child)
+        return [child.name for child in dead]
+
+    def stop(self) -> None:
+        """Stop the parts, the one started last first."""
+        for child in reversed(self.parts.values()):
+            if child.process:
+                stop(child.process)
+
+    def _launch(self, child: Child) -> None:
+        with child.log.open("ab") as log:
+            command = [sys.executable, "-m", "dccn", *child.arguments, "--json"]
+            child.process = spawn(command, stdout=subprocess.PIPE, stderr=log)
+        threading.Thread(target=self._listen, args=(child.name, child.process), daemon=True).start()
+
+    def _listen(self, name: str, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdout is not None
+        for line in process.stdout:
+            try:
+                event = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(event, dict):
+                self.events.put({**event, "part": name})
+
+    def _wait_until_ready(self, child: Child) -> Event:
+        deadline = time.monotonic() + READY_WITHIN_S
+        held: list[Event] = []
+        assert child.process is not None
+        while time.monotonic() < deadline:
+            try:
+                event = self.events.get(timeout=0.05)
+            except queue.Empty:
+                if child.process.poll() is not None and self.events.empty():
+                    break
+                continue
+            if event["part"] == child.name and event.get("event") == "ready":
+                child.ready = event
+                self._put_back(held)
+                return event
+            if event["part"] == child.name and event.get("ok") is False and event.get("code") in REGISTRY:
+                raise Faulty(str(event["code"]), f"starting {child.name}: {event.get('error')}")
+            held.append(event)
+        raise Faulty("check_failed", f"starting {child.name}: it did not become ready; its log is {child.log}")
+
+    def _put_back(self, held: list[Event]) -> None:
+        for event in held:
+            self.events.put(event)
