@@ -1,0 +1,185 @@
+"""What goes through ingest: messages in, decisions out, and the snapshot of the store that the decisions rest on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from chain.crypto.keys import PublicKey
+from chain.wire.cose import Envelope
+from fleet.hub.ingest.continuity import Chain
+from fleet.protocol.topics import Address
+
+ChainKey = tuple[bytes, bytes]
+"""(device id, record chain id)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One publication as the broker gave it; `token` is the link's, to acknowledge it with (None: nothing to do)."""
+
+    topic: str
+    payload: bytes
+    arrived_ms: int
+    token: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A message that was turned down: `code` from the registry, `topic_id` empty when no device is to be named."""
+
+    code: str
+    topic_id: str
+    topic: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceView:
+    """What the hub knows about a device. `certificate_not_after_ms` is that of its newest client certificate."""
+
+    device: bytes
+    topic_id: str
+    fleet: str
+    identity: bytes
+    registered: bool
+    certificate_not_after_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class DelegationView:
+    """A record key that the device's identity key certified for one boot and a span of time."""
+
+    device: bytes
+    record_public: bytes
+    boot: bytes
+    not_before_ms: int
+    not_after_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class RoundView:
+    """A PoG round that takes commitments or openings: `state` is open, committed or opened."""
+
+    challenge_height: int
+    profile: str
+    state: str
+
+
+@dataclass(slots=True)
+class Snapshot:
+    """Everything in the store that a batch names. `verify_batch` takes it over and changes `chains` and `delegations`.
+
+    `devices` by topic id, `delegations` by (device, kid), `commitments` maps (height, device, gpu) to the committed root.
+    """
+
+    devices: Mapping[str, DeviceView]
+    delegations: dict[tuple[bytes, bytes], DelegationView]
+    chains: dict[ChainKey, Chain]
+    rounds: Mapping[int, RoundView] = field(default_factory=dict)
+    commitments: dict[tuple[int, bytes, str], bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedRecord:
+    """A work record to be stored. `to_ms` is the end of its interval by the device's clock; `stale` ones earn nothing."""
+
+    device: bytes
+    topic_id: str
+    chain: bytes
+    seq: int
+    hash: bytes
+    to_ms: int
+    arrived_ms: int
+    raw: bytes
+    stale: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedDelegation:
+    """A delegation to be stored under `kid`."""
+
+    kid: bytes
+    view: DelegationView
+    arrived_ms: int
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Contradiction:
+    """A second signed record under a sequence number that is taken; the store has the first."""
+
+    device: bytes
+    topic_id: str
+    chain: bytes
+    seq: int
+    arrived_ms: int
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Commitment:
+    """A signed root over computed rows, in time for an open round."""
+
+    challenge_height: int
+    device: bytes
+    topic_id: str
+    gpu: str
+    profile: str
+    rows: int
+    root: bytes
+    arrived_ms: int
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """Opened rows for a commitment whose round is opened; `proof` is the decoded `pog1` array, not verified yet."""
+
+    challenge_height: int
+    device: bytes
+    topic_id: str
+    arrived_ms: int
+    proof: object
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A JSON message of a known device (state, inventory, gauges, event) for the actions to note."""
+
+    address: Address
+    payload: bytes
+
+
+@dataclass(slots=True)
+class Decisions:
+    """What one batch leads to, in order of arrival. `receipts` names the chains whose devices get a receipt."""
+
+    refusals: list[Refusal] = field(default_factory=list)
+    delegations: list[AcceptedDelegation] = field(default_factory=list)
+    records: list[AcceptedRecord] = field(default_factory=list)
+    contradictions: list[Contradiction] = field(default_factory=list)
+    commitments: list[Commitment] = field(default_factory=list)
+    openings: list[Opening] = field(default_factory=list)
+    documents: list[Document] = field(default_factory=list)
+    receipts: dict[ChainKey, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """A parsed envelope and who must have signed it; `body` is what the envelope holds, read."""
+
+    message: Message
+    address: Address
+    envelope: Envelope
+    body: Any
+
+
+@dataclass(frozen=True, slots=True)
+class SignatureCheck:
+    """One signature to verify."""
+
+    envelope: Envelope
+    key: PublicKey
+    tag: str
