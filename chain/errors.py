@@ -40,6 +40,7 @@ REGISTRY: dict[str, ErrorCode] = {
     "tx_late": ErrorCode(21, "The commitment came after its window.", "Commit within pog_window of the challenge block."),
     "tx_system": ErrorCode(22, "Type 0 belongs to the block's proposer alone.", "Do not broadcast beacon transactions."),
     "tx_quota": ErrorCode(23, "The sponsor's quota for this owner is used up.", "Pay the fee from the owner's account."),
+    "mempool_full": ErrorCode(24, "The node's queue of transactions is full.", "Wait for the next block and send it again."),
     # Blocks and light client
     "block_invalid": ErrorCode(30, "The block breaks a rule of the chain.", "Compare the versions of the nodes."),
     "beacon_invalid": ErrorCode(31, "The VRF proof does not belong to the proposer and this height.", "Compare the genesis files."),
@@ -56,6 +57,7 @@ REGISTRY: dict[str, ErrorCode] = {
     "record_stale": ErrorCode(55, "The record is older than the hub accepts.", "Records count within their retention; see docs/protocol.md."),
     "record_broken_chain": ErrorCode(56, "The record's prev is not the hash of its predecessor.", "Start a new record chain by enrolling again."),
     "delegation_invalid": ErrorCode(57, "The identity key did not certify this record key.", "Publish the delegation before the boot's first record."),
+    "record_pending": ErrorCode(58, "The record is in no block yet.", "Ask again when its reward epoch is over."),
     # Devices and topics
     "device_unregistered": ErrorCode(60, "The device is not registered on the chain.", "Enrol it; the hub sponsors the registration."),
     "device_unknown": ErrorCode(61, "The hub does not know this device.", "Enrol it with a token or a claim code."),
@@ -85,6 +87,8 @@ REGISTRY: dict[str, ErrorCode] = {
     "home_invalid": ErrorCode(96, "The data directory is not one of ours, is damaged, or is in use.", "Choose another --home."),
     "check_failed": ErrorCode(97, "The check ran and its answer is no.", "Read the reason given."),
     "state_corrupt": ErrorCode(98, "Stored state contradicts itself.", "Keep the directory for diagnosis, and sync again from a peer."),
+    "not_found": ErrorCode(99, "There is nothing at this address.", "See /schema/openapi.json for what there is."),
+    "internal": ErrorCode(100, "The program failed where it must not.", "Report it with the lines of the log around it."),
 }
 
 
