@@ -1,0 +1,155 @@
+"""CometBFT v0.38's RPC over HTTP: every route by GET with URI parameters, and by JSON-RPC 2.0 on POST /.
+
+Answers have CometBFT's shapes, status codes and error numbers, so that ordinary CometBFT clients work. A request can
+never do more than be refused: bodies, batches and connections are bounded, and no exception leaves without a code.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from litestar import Litestar, Request, Response, get, post
+from litestar.exceptions import HTTPException
+from litestar.status_codes import HTTP_200_OK, HTTP_500_INTERNAL_SERVER_ERROR
+
+from chain.errors import DccnError, Malformed
+from chain.node.rpc_params import Parameter, Value, from_json, from_uri
+
+PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS, INTERNAL_ERROR = -32700, -32600, -32601, -32602, -32603
+TITLES = {
+    PARSE_ERROR: "Parse error. Invalid JSON",
+    INVALID_REQUEST: "Invalid Request",
+    METHOD_NOT_FOUND: "Method not found",
+    INVALID_PARAMS: "Invalid params",
+    INTERNAL_ERROR: "Internal error",
+}
+URI_ID = -1
+MAX_BATCH = 100
+JSON = "application/json"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One RPC method: its parameters in CometBFT's order, and the function that they are passed to by name."""
+
+    call: Callable[..., Any]
+    parameters: tuple[Parameter, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RpcLimits:
+    """CometBFT's `max_open_connections` and `max_body_bytes`."""
+
+    connections: int = 900
+    body_bytes: int = 1_000_000
+
+
+class RpcError(Exception):
+    """An answer with an error number; `data` says what was wrong."""
+
+    def __init__(self, code: int, data: str) -> None:
+        super().__init__(data)
+        self.code, self.data = code, data
+
+
+def rpc_application(routes: Mapping[str, Route], limits: RpcLimits) -> Litestar:
+    """The ASGI application that serves `routes`."""
+
+    @get("/", sync_to_thread=False)
+    def index() -> Response[bytes]:
+        return _answer({"routes": {name: [each.name for each in route.parameters] for name, route in routes.items()}})
+
+    @get("/{name:str}", sync_to_thread=False)
+    def by_uri(name: str, request: Request[Any, Any, Any]) -> Response[bytes]:
+        route = routes.get(name)
+        if route is None:
+            return _answer(_failure(URI_ID, RpcError(METHOD_NOT_FOUND, f"no method {name[:80]!r}")), 404)
+        try:
+            return _answer(_success(URI_ID, _call(route, lambda: from_uri(route.parameters, request.query_params))))
+        except RpcError as error:
+            return _answer(_failure(URI_ID, error), HTTP_500_INTERNAL_SERVER_ERROR)
+
+    @post("/", status_code=HTTP_200_OK)
+    async def by_json(request: Request[Any, Any, Any]) -> Response[bytes]:
+        try:
+            content = msgspec.json.decode(await request.body())
+        except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
+            return _answer(_failure(None, RpcError(PARSE_ERROR, str(error))), HTTP_500_INTERNAL_SERVER_ERROR)
+        if not isinstance(content, list):
+            return _answer(_respond(routes, content))
+        if not content or len(content) > MAX_BATCH:
+            return _answer(
+                _failure(None, RpcError(INVALID_REQUEST, f"a batch has 1 to {MAX_BATCH} requests, not {len(content)}"))
+            )
+        return _answer([answer for answer in (_respond(routes, each) for each in content) if answer is not None])
+
+    return Litestar(
+        [index, by_uri, by_json],
+        openapi_config=None,
+        request_max_body_size=limits.body_bytes,
+        exception_handlers={HTTPException: _on_http_error, Exception: _on_exception},
+        logging_config=None,
+    )
+
+
+def _respond(routes: Mapping[str, Route], request: object) -> object:
+    """The answer to one JSON-RPC request; None for a notification, which has no id and gets none."""
+    if not isinstance(request, dict):
+        return _failure(None, RpcError(INVALID_REQUEST, "a request is an object"))
+    identifier = request.get("id")
+    if identifier is None:
+        return None
+    if isinstance(identifier, bool) or not isinstance(identifier, (int, str, float)):
+        return _failure(None, RpcError(INVALID_REQUEST, "id is a number or a string"))
+    try:
+        name = request.get("method")
+        route = routes.get(name) if isinstance(name, str) else None
+        if route is None:
+            raise RpcError(METHOD_NOT_FOUND, f"no method {str(name)[:80]!r}")
+        return _success(identifier, _call(route, lambda: from_json(route.parameters, request.get("params"))))
+    except RpcError as error:
+        return _failure(identifier, error)
+
+
+def _call(route: Route, values: Callable[[], Mapping[str, Value]]) -> object:
+    try:
+        arguments = values()
+    except Malformed as error:
+        raise RpcError(INVALID_PARAMS, error.message) from None
+    try:
+        return route.call(**arguments)
+    except DccnError as error:
+        raise RpcError(INTERNAL_ERROR, str(error)) from None
+
+
+def _success(identifier: object, result: object) -> dict[str, object]:
+    return {"jsonrpc": "2.0", "id": identifier, "result": result}
+
+
+def _failure(identifier: object, error: RpcError) -> dict[str, object]:
+    return {
+        "jsonrpc": "2.0",
+        "id": identifier,
+        "error": {"code": error.code, "message": TITLES[error.code], "data": error.data},
+    }
+
+
+def _answer(content: object, status: int = HTTP_200_OK) -> Response[bytes]:
+    body = b"" if content is None else msgspec.json.encode(content)
+    return Response(body, status_code=status, media_type=JSON)
+
+
+def _on_http_error(_: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
+    """Wrong path, wrong verb, a body over the limit: a JSON-RPC error with HTTP's own status."""
+    return _answer(_failure(None, RpcError(INVALID_REQUEST, error.detail)), error.status_code)
+
+
+def _on_exception(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    log.error("RPC %s failed", request.url.path, exc_info=error)
+    return _answer(_failure(None, RpcError(INTERNAL_ERROR, type(error).__name__)), HTTP_500_INTERNAL_SERVER_ERROR)

@@ -1,0 +1,140 @@
+"""What an operator may change about a node: `config/config.toml`, read strictly and written with comments.
+
+Nothing here is part of consensus: intervals, fees and limits of the chain are parameters in the genesis document.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, fields, is_dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+
+from chain.errors import Malformed
+
+DEFAULT_RPC_PORT = 26657
+ENGINES = ("embedded", "cometbft")
+
+
+@dataclass(frozen=True, slots=True)
+class RpcSettings:
+    host: str = "127.0.0.1"
+    port: int = DEFAULT_RPC_PORT
+    max_open_connections: int = 900
+    max_body_bytes: int = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class MempoolSettings:
+    size: int = 5_000
+    max_txs_bytes: int = 64 * 1024 * 1024
+    max_tx_bytes: int = 1024 * 1024
+    cache_size: int = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class StorageSettings:
+    history_heights: int = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    moniker: str = "seed"
+    engine: str = "embedded"
+    rpc: RpcSettings = RpcSettings()
+    mempool: MempoolSettings = MempoolSettings()
+    storage: StorageSettings = StorageSettings()
+
+    def __post_init__(self) -> None:
+        if self.engine not in ENGINES:
+            raise Malformed("usage", f"engine is {self.engine!r}, expected one of {', '.join(ENGINES)}")
+        if not 0 <= self.rpc.port <= 65_535:
+            raise Malformed("usage", f"rpc.port is {self.rpc.port}, expected 0 to 65535")
+        try:
+            ip_address(self.rpc.host)
+        except ValueError:
+            raise Malformed("usage", f"rpc.host is {self.rpc.host!r}, expected an IP address") from None
+        if self.storage.history_heights < 100:
+            raise Malformed("usage", f"storage.history_heights is {self.storage.history_heights}, expected 100 or more")
+        for name, value in _numbers(self):
+            if value < 1 and name != "rpc.port":
+                raise Malformed("usage", f"{name} is {value}, expected 1 or more")
+
+
+def read(path: Path) -> Settings:
+    """The settings in a file; raises Malformed("usage") that names the wrong line's key."""
+    try:
+        content = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return Settings()
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise Malformed("usage", f"{path}: {error}") from None
+    return _fill(Settings, content, "")
+
+
+def template(settings: Settings) -> str:
+    """A commented file with these settings."""
+    return f"""\
+# Settings of this node; a change takes effect at the next start. What the chain itself demands (intervals, fees,
+# limits) stands in genesis.json and is the same for everybody.
+
+# A name for humans.
+moniker = "{settings.moniker}"
+# "embedded": all validators of this home in one process on one machine, without fault tolerance.
+engine = "{settings.engine}"
+
+[rpc]
+# Where RPC listens. Keep loopback and put a reverse proxy in front of it to serve others. Port 0 takes a free one.
+host = "{settings.rpc.host}"
+port = {settings.rpc.port}
+# Connections beyond this are answered with status 503.
+max_open_connections = {settings.rpc.max_open_connections}
+# Larger requests are refused; a transaction travels as base64, one third larger than it is.
+max_body_bytes = {settings.rpc.max_body_bytes}
+
+[mempool]
+# How many transactions wait at most, and their bytes together and each.
+size = {settings.mempool.size}
+max_txs_bytes = {settings.mempool.max_txs_bytes}
+max_tx_bytes = {settings.mempool.max_tx_bytes}
+# Hashes of transactions seen lately, so that a repeated one costs nothing.
+cache_size = {settings.mempool.cache_size}
+
+[storage]
+# For how many past heights the state can be queried and proven; at least 100.
+history_heights = {settings.storage.history_heights}
+"""
+
+
+_T = TypeVar("_T")
+
+
+def _fill(kind: type[_T], content: dict[str, Any], prefix: str) -> _T:
+    hints = get_type_hints(kind)
+    values: dict[str, Any] = {}
+    for name, value in content.items():
+        expected = hints.get(name)
+        if expected is None:
+            raise Malformed("usage", f"config.toml: nothing is called {prefix}{name}")
+        if isinstance(expected, type) and is_dataclass(expected):
+            if not isinstance(value, dict):
+                raise Malformed("usage", f"config.toml: {prefix}{name} is a table")
+            values[name] = _fill(expected, value, f"{prefix}{name}.")
+        elif type(value) is not expected:
+            raise Malformed("usage", f"config.toml: {prefix}{name} is {value!r}, expected {expected.__name__}")
+        else:
+            values[name] = value
+    return kind(**values)
+
+
+def _numbers(settings: Settings) -> list[tuple[str, int]]:
+    tables: tuple[tuple[str, Any], ...] = (
+        ("rpc", settings.rpc),
+        ("mempool", settings.mempool),
+        ("storage", settings.storage),
+    )
+    pairs = [
+        (f"{table}.{each.name}", getattr(values, each.name)) for table, values in tables for each in fields(values)
+    ]
+    return [(name, value) for name, value in pairs if type(value) is int]
