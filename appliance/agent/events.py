@@ -1,0 +1,68 @@
+"""What the agent tells its surroundings: one JSON line per event for programs, one sentence per event for people."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from typing import Protocol, TextIO
+
+EVENTS: Mapping[str, str] = {
+    "agent_started": "agent {version} runs as device {device}",
+    "agent_stopped": "agent stopped: {reason}",
+    "claim_code": "type this code on the hub's page within {minutes} minutes: {code}",
+    "enrolled": "enrolled as device {device} in fleet {fleet}",
+    "certificate_renewed": "client certificate renewed, good until {not_after}",
+    "clock_off": "this machine's clock is {offset_s} s off; records carry the hub's time",
+    "connected": "connected to the broker {broker}",
+    "disconnected": "connection to the broker lost: {reason}",
+    "registered": "the chain knows this device since height {height}",
+    "record_accepted": "the hub accepted the records up to number {seq}",
+    "spool_full": "the spool is full ({reason}): no new records until the hub accepts some",
+    "spool_resumed": "the spool has room again",
+    "chain_rolled_back": "the hub knows record {hub_seq}, this disk only {own_seq}: enrol again to start a new chain",
+    "command_refused": "a command was refused: {reason}",
+    "pog_committed": "answered challenge {challenge_height} with {rows} rows in {elapsed_ms} ms",
+    "pog_opened": "opened challenge {challenge_height}",
+    "pog_passed": "challenge {challenge_height} passed at {rate_gops} Gop/s",
+    "pog_failed": "challenge {challenge_height} failed: {reason}",
+    "inclusion_verified": "record {seq} is in block {height}, checked from leaf to header",
+    "reward_verified": "{amount} ANKR credited, proven at height {height}",
+    "component_failed": "{component} failed and starts again in {again_s} s: {reason}",
+}
+"""Every event that the agent emits, with the sentence a person reads; a test holds both sides together."""
+
+
+class Emit(Protocol):
+    """How components report an event: the name from `EVENTS` and its fields."""
+
+    def __call__(self, event: str, /, **fields: object) -> None: ...
+
+
+class EventStream:
+    """Writes events to a text stream, whole lines only, from any thread."""
+
+    def __init__(self, *, as_json: bool, now_ms: Callable[[], int], stream: TextIO | None = None) -> None:
+        self._as_json = as_json
+        self._now_ms = now_ms
+        self._stream = stream if stream is not None else sys.stdout
+        self._lock = threading.Lock()
+
+    def __call__(self, event: str, /, **fields: object) -> None:
+        sentence = EVENTS[event]
+        if self._as_json:
+            line = json.dumps({"event": event, "time_ms": self._now_ms(), **fields}, ensure_ascii=False)
+        else:
+            line = sentence.format_map(_Lenient(fields))
+        with self._lock:
+            try:
+                self._stream.write(line + "\n")
+                self._stream.flush()
+            except (BrokenPipeError, ValueError):
+                pass  # nobody listens any more; the work goes on, the status file tells the same
+
+
+class _Lenient(dict[str, object]):
+    def __missing__(self, key: str) -> str:
+        return "?"
