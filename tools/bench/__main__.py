@@ -30,7 +30,7 @@ def main() -> int:
         print(f"bench: no bench is called {', '.join(unknown)}; there are {', '.join(BENCHES)}", file=sys.stderr)
         return 2
     rows = list(measured(wanted))
-    Console().print(table(rows))
+    Console(width=max(100, Console().width)).print(table(rows))
     document = {"python": platform.python_version(), "machine": platform.machine(), "rows": [as_json(row) for row in rows]}
     RESULT.write_text(json.dumps(document, indent=1) + "\n")
     print(f"written to {RESULT}")
@@ -49,7 +49,7 @@ def table(rows: list[Row]) -> Table:
     result = Table("what", "figure", "against", "ratio", "aim", "", title="dccn bench", title_justify="left")
     for row in rows:
         aim = "" if row.aim is None else f"{row.aim[0]} {row.aim[1]:g}"
-        ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
+        ratio = "" if row.ratio is None else f"{row.ratio:.3g}"
         mark = {None: "", True: "[green]reached[/]", False: "[red]missed[/]"}[row.reached]
         against = "" if row.limit is None else f"{row.against}: {row.limit:,.4g}"
         result.add_row(row.name, f"{row.figure:,.4g} {row.unit}", against, ratio, aim, mark)
