@@ -1,7 +1,7 @@
 """Where a record belongs in its device's hash chain: next, later, again, contradicting, or nowhere.
 
-Pure. A chain is what the hub accepted under one (device, chain): a prefix without holes, and at most `MAX_BEYOND` records
-beyond a hole, which wait until the missing ones arrive.
+Pure. A chain is what the hub accepted under one (device, chain): a prefix without holes, and at most `MAX_BEYOND`
+records beyond a hole, which wait until the missing ones arrive.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class Link:
 class Chain:
     """The accepted part of one record chain. `upto_seq` is -1 while record 0 is missing.
 
-    `beyond` holds the records after a hole, `known` hashes at or below `upto_seq` for those sequence numbers that a batch
-    names again (the store loads them; others are not looked at).
+    `beyond` holds the records after a hole, `known` hashes at or below `upto_seq` for those sequence numbers that a
+    batch names again (the store loads them; others are not looked at).
     """
 
     upto_seq: int = -1

@@ -59,7 +59,7 @@ class LinkSettings:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """Names a message to acknowledge. Message ids start anew with each connection, so one of an older connection is void."""
+    """Names a message to acknowledge. Message ids begin anew with a connection, so a token of an older one is void."""
 
     connection: int
     mid: int
@@ -82,7 +82,7 @@ class BrokerLink:
 
     def start(self) -> None:
         """Connect in a thread of its own, and again whenever the connection is lost."""
-        properties = Properties(PacketTypes.CONNECT)
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         properties.SessionExpiryInterval = SESSION_EXPIRY_S
         properties.ReceiveMaximum = RECEIVE_MAXIMUM
         properties.MaximumPacketSize = MAX_PACKET_BYTES
@@ -110,7 +110,7 @@ class BrokerLink:
         False when it could not even be queued. What is queued is not therefore delivered: whoever needs that waits for
         the device's answer.
         """
-        properties = Properties(PacketTypes.PUBLISH)
+        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
         properties.ContentType = leaf.content_type
         if leaf.expiry_s is not None:
             properties.MessageExpiryInterval = leaf.expiry_s
@@ -161,5 +161,5 @@ class BrokerLink:
             topic = message.topic
         except UnicodeDecodeError:
             topic = "�"
-        if not self._deliver(Message(topic, message.payload, self._now_ms(), token)):
+        if not self._deliver(Message(topic, bytes(message.payload), self._now_ms(), token)):
             self.dropped += 1

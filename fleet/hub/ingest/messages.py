@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from chain.crypto.keys import PublicKey
+from chain.proofs.pog.format import Commitment, Proof
 from chain.wire.cose import Envelope
 from fleet.hub.ingest.continuity import Chain
 from fleet.protocol.topics import Address
@@ -71,7 +71,8 @@ class RoundView:
 class Snapshot:
     """Everything in the store that a batch names. `verify_batch` takes it over and changes `chains` and `delegations`.
 
-    `devices` by topic id, `delegations` by (device, kid), `commitments` maps (height, device, gpu) to the committed root.
+    `devices` by topic id, `delegations` by (device, kid), `commitments` maps (height, device, gpu) to the committed
+    root.
     """
 
     devices: Mapping[str, DeviceView]
@@ -83,7 +84,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class AcceptedRecord:
-    """A work record to be stored. `to_ms` is the end of its interval by the device's clock; `stale` ones earn nothing."""
+    """A work record to be stored. `to_ms` ends its interval by the device's clock; a `stale` one earns nothing."""
 
     device: bytes
     topic_id: str
@@ -119,29 +120,23 @@ class Contradiction:
 
 
 @dataclass(frozen=True, slots=True)
-class Commitment:
-    """A signed root over computed rows, in time for an open round."""
+class AcceptedCommitment:
+    """A signed root over computed rows for an open round; the store has the last word on whether it still is open."""
 
-    challenge_height: int
-    device: bytes
+    commitment: Commitment
+    message: Message
     topic_id: str
-    gpu: str
-    profile: str
-    rows: int
-    root: bytes
-    arrived_ms: int
-    raw: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """Opened rows for a commitment whose round is opened; `proof` is the decoded `pog1` array, not verified yet."""
+    """Opened rows for a commitment whose round is opened; `proof` is read, not verified yet."""
 
     challenge_height: int
-    device: bytes
+    proof: Proof
     topic_id: str
+    topic: str
     arrived_ms: int
-    proof: object
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,25 +155,15 @@ class Decisions:
     delegations: list[AcceptedDelegation] = field(default_factory=list)
     records: list[AcceptedRecord] = field(default_factory=list)
     contradictions: list[Contradiction] = field(default_factory=list)
-    commitments: list[Commitment] = field(default_factory=list)
+    commitments: list[AcceptedCommitment] = field(default_factory=list)
     openings: list[Opening] = field(default_factory=list)
     documents: list[Document] = field(default_factory=list)
     receipts: dict[ChainKey, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class Signed:
-    """A parsed envelope and who must have signed it; `body` is what the envelope holds, read."""
-
-    message: Message
-    address: Address
-    envelope: Envelope
-    body: Any
-
-
-@dataclass(frozen=True, slots=True)
 class SignatureCheck:
-    """One signature to verify."""
+    """One signature to verify: the envelope, the key that must have signed it, and the purpose."""
 
     envelope: Envelope
     key: PublicKey

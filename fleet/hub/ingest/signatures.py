@@ -1,7 +1,7 @@
 """Verifying the signatures of a batch: libsodium's strict rules for record keys, several cores when there are some.
 
-A record's signature is decided by libsodium alone. ZIP-215, which consensus needs, accepts a few odd signatures more, and
-deciding those takes a hundred times as long: a device that sends garbage would pay little and cost much.
+A record's signature is decided by libsodium alone. ZIP-215, which consensus needs, accepts a few odd signatures more,
+and deciding those takes a hundred times as long: a device that sends garbage would pay little and cost much.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What a reward epoch's batch says: which record is which leaf with which share of work, and one entry per owner.
 
-Pure, integers only. A leaf's sum is its contribution to the owner's work: a device's proven work, split over its records of
-the epoch so that nothing is lost to rounding. A record that came too late for its own epoch still gets a leaf in the next
-batch, so that every receipt ends in some root, but it carries the sum 0 and is no heartbeat.
+Pure, integers only. A leaf's sum is its contribution to the owner's work: a device's proven work, split over its
+records of the epoch so that nothing is lost to rounding. A record that came too late for its own epoch still gets a
+leaf in the next batch, so that every receipt ends in some root, but it carries the sum 0 and is no heartbeat.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from chain.proofs.batch import BatchLeaf, share_out
 from chain.wire.bodies import BatchEntry
 
 SLOT_PARTS: Final = (3, 4)
@@ -54,19 +55,11 @@ class PogOutcome:
 
 
 @dataclass(frozen=True, slots=True)
-class LeafShare:
-    """One leaf: the record and what it adds to the sum, in micro-ANKR per hour."""
-
-    record: RecordRow
-    sum: int
-
-
-@dataclass(frozen=True, slots=True)
 class EpochReport:
     """The leaves in tree order, and the entries ascending by owner; the leaves' and the entries' sums agree."""
 
     span: Span
-    leaves: tuple[LeafShare, ...]
+    leaves: tuple[BatchLeaf, ...]
     entries: tuple[BatchEntry, ...]
 
     @property
@@ -84,8 +77,8 @@ def report(
 ) -> EpochReport:
     """Put an epoch together.
 
-    `work` is each device's proven work in micro-ANKR per hour (missing: 0), `owners` its owner's 20 bytes; a device without
-    an owner is left out. Work without a record of the epoch counts nothing: there is no leaf to stand for it.
+    `work` is each device's proven work in micro-ANKR per hour (missing: 0), `owners` its owner's 20 bytes; a device
+    without an owner is left out. Work without a record of the epoch counts nothing: there is no leaf to stand for it.
     """
     mine = sorted((row for row in records if row.device in owners), key=lambda row: row.key)
     in_time: dict[bytes, list[RecordRow]] = defaultdict(list)
@@ -95,18 +88,10 @@ def report(
     shares = {
         row.key: part
         for device, rows in in_time.items()
-        for row, part in zip(rows, split_exactly(work.get(device, 0), len(rows)), strict=True)
+        for row, part in zip(rows, share_out(work.get(device, 0), len(rows)), strict=True)
     }
-    leaves = tuple(LeafShare(row, shares.get(row.key, 0)) for row in mine)
+    leaves = tuple(BatchLeaf(*row.key, shares.get(row.key, 0), row.raw) for row in mine)
     return EpochReport(span, leaves, _entries(span, in_time, outcomes, work, owners, interval_ms))
-
-
-def split_exactly(total: int, parts: int) -> list[int]:
-    """`parts` integers that differ by at most one and add up to `total`; the larger ones come first."""
-    if not parts:
-        return []
-    share, rest = divmod(total, parts)
-    return [share + 1] * rest + [share] * (parts - rest)
 
 
 def count_heartbeats(ends_ms: Sequence[int], interval_ms: int) -> int:

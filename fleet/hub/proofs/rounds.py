@@ -1,8 +1,8 @@
 """One PoG round as a state machine: what to do next, given what is known now.
 
-Pure, and asked again and again: a round is rows in the store, so a hub that was killed goes on where the rows say.
-open (devices compute) → committed (the sorted commitments' root is on its way to the chain) → opened (devices show the
-rows that the next beacon draws) → closed. A round whose commitment misses its window is failed: nobody passes, nobody fails.
+Pure, and asked again and again: a round is rows in the store, so a hub that was killed goes on where the rows say. open
+(devices compute) → committed (the sorted commitments' root is on its way to the chain) → opened (devices show the rows
+that the next beacon draws) → closed. A round whose commitment misses its window is failed: nobody passes, nobody fails.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ MIN_OPENING_MS: Final = 10_000
 class Round:
     """A challenge and how far its answers are. Times are milliseconds since 1970.
 
-    `challenge_time_ms` is the challenge block's header time, `announced` and `answered` count devices, `commitments` and
-    `settled` count GPUs. `commit_height` is null until a block includes the root, `opened_ms` until openings were asked for.
+    `challenge_time_ms` is the challenge block's header time, `announced` and `answered` count devices, `commitments`
+    and `settled` count GPUs. `commit_height` is null until a block includes the root, `opened_ms` until openings were
+    asked for.
     """
 
     challenge_height: int

@@ -1,6 +1,7 @@
 """A PoG round always knows its next step, and its steps end."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -74,10 +75,10 @@ def test_each_period_that_has_a_block_has_exactly_one_challenge_but_the_first(st
     for step in steps:
         now += step
         times.append(now)
-    challenges = [time for before, time in zip(times, times[1:], strict=False) if is_challenge(before, time, 0, period_ms)]
+    challenges = [time for before, time in pairwise(times) if is_challenge(before, time, 0, period_ms)]
     assert [time // period_ms for time in challenges] == sorted({time // period_ms for time in times} - {0})
 
 
-@pytest.mark.parametrize(("before", "at", "expected"), [(5_999, 6_000, True), (6_000, 6_001, False), (5_000, 18_500, True)])
-def test_a_boundary_is_the_first_block_at_or_past_it(before: int, at: int, expected: bool) -> None:
-    assert is_challenge(before, at, 0, 6_000) is expected
+@pytest.mark.parametrize(("before", "at", "is_one"), [(5_999, 6_000, True), (6_000, 6_001, False), (5_000, 18_500, True)])
+def test_a_boundary_is_the_first_block_at_or_past_it(before: int, at: int, is_one: bool) -> None:
+    assert is_challenge(before, at, 0, 6_000) is is_one
