@@ -22,3 +22,6 @@ SESSION_EXPIRY_S: Final = 24 * 3600
 RECEIVE_MAXIMUM: Final = 20
 WILL_DELAY_S: Final = 30
 """A short cut of the line does not make a device flap between online and offline."""
+SPONSORED_PER_OWNER: Final = 20
+"""How many registrations a hub pays for one owner."""
+COMMAND_KEY_LIFETIME_S: Final = 366 * 24 * 3600

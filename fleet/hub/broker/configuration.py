@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Final
 
 from fleet.hub.identity.authority import HUB_USER
-from fleet.protocol.limits import RECEIVE_MAXIMUM
 from fleet.protocol.topics import LEAVES, MAX_PACKET_BYTES
 
+MAX_IN_FLIGHT: Final = 2_000
+"""At most; a client that takes fewer says so by its own receive maximum, as devices do."""
 MAX_QUEUED_MESSAGES: Final = 100_000
 MAX_QUEUED_BYTES: Final = 256 * 1024 * 1024
 """Per client: what the broker keeps for a hub that restarts; devices keep their own spool beyond that."""
@@ -61,7 +62,7 @@ persistence true
 persistence_location {files.folder}/
 autosave_interval 30
 persistent_client_expiration 7d
-max_inflight_messages {RECEIVE_MAXIMUM}
+max_inflight_messages {MAX_IN_FLIGHT}
 max_queued_messages {MAX_QUEUED_MESSAGES}
 max_queued_bytes {MAX_QUEUED_BYTES}
 max_packet_size {MAX_PACKET_BYTES}

@@ -49,7 +49,6 @@ devices = Table(
     Column("reported", Text, comment="the last `reported` document, JSON"),
     Column("reported_ms", BigInteger),
     Column("owner", LargeBinary(20), comment="the account it is registered to on the chain"),
-    Column("registration_tx", LargeBinary(32)),
     Column("registered_height", BigInteger),
 )
 
@@ -83,6 +82,16 @@ certificates = Table(
     Column("issued_ms", BigInteger, nullable=False),
     Column("not_after_ms", BigInteger, nullable=False),
     Column("reason", Text, nullable=False, comment="enrol or renew"),
+)
+
+sponsorships = Table(
+    "sponsorships",
+    metadata,
+    Column("tx_hash", LargeBinary(32), primary_key=True),
+    Column("owner", LargeBinary(20), nullable=False, index=True),
+    Column("device", LargeBinary(32), nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    comment="registrations whose fee this hub paid; the quota is per owner",
 )
 
 # --- What the devices prove -----------------------------------------------------------------------
