@@ -12,13 +12,17 @@ from typing import Any
 
 import lmdb
 
-from chain.errors import Faulty, Unavailable
+from chain.errors import Faulty
 
 INITIAL_MAP_BYTES = 64 * 1024 * 1024
 MAX_MAP_BYTES = 1 << 40
 
 Writes = Mapping[str, Mapping[bytes, bytes | None]]
 """What one commit changes, by table; None deletes a key."""
+
+# LMDB reports a write that the file system cut short as EIO ("short write, filesystem full?" in its source).
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+_DAMAGED = (lmdb.CorruptedError, lmdb.InvalidError, lmdb.VersionMismatchError, lmdb.PanicError)
 
 
 class Database:
@@ -132,13 +136,9 @@ class Database:
             self._reader = None
 
 
-def _explained(error: BaseException, folder: Path) -> Faulty | Unavailable:
-    if (
-        isinstance(error, lmdb.DiskError)
-        or (isinstance(error, OSError) and error.errno == errno.ENOSPC)
-        or "No space" in str(error)
-    ):
+def _explained(error: lmdb.Error | OSError, folder: Path) -> Faulty:
+    if (error.errno if isinstance(error, OSError) else error.code) in _NO_SPACE:
         return Faulty("disk_full", f"cannot write to {folder}: {error}")
-    if isinstance(error, (lmdb.CorruptedError, lmdb.InvalidError, lmdb.VersionMismatchError, lmdb.PanicError)):
+    if isinstance(error, _DAMAGED):
         return Faulty("state_corrupt", f"the store {folder} cannot be read: {error}")
     return Faulty("home_invalid", f"the store {folder} cannot be used: {error}")

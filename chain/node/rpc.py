@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 from litestar import Litestar, Request, Response, get, post
 from litestar.exceptions import HTTPException
+from litestar.params import FromPath
 from litestar.status_codes import HTTP_200_OK, HTTP_500_INTERNAL_SERVER_ERROR
 
 from chain.errors import DccnError, Malformed
@@ -66,7 +67,7 @@ def rpc_application(routes: Mapping[str, Route], limits: RpcLimits) -> Litestar:
         return _answer({"routes": {name: [each.name for each in route.parameters] for name, route in routes.items()}})
 
     @get("/{name:str}", sync_to_thread=False)
-    def by_uri(name: str, request: Request[Any, Any, Any]) -> Response[bytes]:
+    def by_uri(name: FromPath[str], request: Request[Any, Any, Any]) -> Response[bytes]:
         route = routes.get(name)
         if route is None:
             return _answer(_failure(URI_ID, RpcError(METHOD_NOT_FOUND, f"no method {name[:80]!r}")), 404)
