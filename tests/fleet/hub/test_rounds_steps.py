@@ -79,6 +79,8 @@ def test_each_period_that_has_a_block_has_exactly_one_challenge_but_the_first(st
     assert [time // period_ms for time in challenges] == sorted({time // period_ms for time in times} - {0})
 
 
-@pytest.mark.parametrize(("before", "at", "is_one"), [(5_999, 6_000, True), (6_000, 6_001, False), (5_000, 18_500, True)])
+@pytest.mark.parametrize(
+    ("before", "at", "is_one"), [(5_999, 6_000, True), (6_000, 6_001, False), (5_000, 18_500, True)]
+)
 def test_a_boundary_is_the_first_block_at_or_past_it(before: int, at: int, is_one: bool) -> None:
     assert is_challenge(before, at, 0, 6_000) is is_one
