@@ -14,12 +14,19 @@ from appliance.agent.identity import Identity
 from appliance.agent.tls import spki
 from chain.crypto.keys import PublicKey
 from chain.errors import Faulty, Malformed, Refused
-from chain.proofs.commands import CommandKey, open_command_key
 from chain.proofs.receipts import open_start
 from chain.wire import cose
-from fleet.protocol.enrolment import ENROLLED_TAG, NO_CHAIN, Enrolled
+from fleet.protocol.enrolment import COMMAND_KEY_TAG, ENROLLED_TAG, NO_CHAIN, Enrolled, command_key_from_body
 
 MAX_ANSWER_BYTES = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class CommandKey:
+    """Whom the fleet root lets command, and until when."""
+
+    public: PublicKey
+    not_after_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +82,7 @@ def check_answer(
     if not opened.verify(command_key.public, ENROLLED_TAG, NO_CHAIN):
         raise Refused("bad_signature", "the hub's enrolment answer is not signed by its command key")
     _check_ca(answer, ca_pem, known_root)
-    _check_start(answer, command_key, identity, chain)
+    _check_start(answer, command_key, identity, None if known_root is not None else chain)
     validity = check_certificate(answer.certificate, answer.ca, requested, identity.topic_id)
     return Enrolment(hub_url, ca_pem, chain, answer, command_key, validity.not_after_ms, envelope)
 
@@ -118,17 +125,21 @@ def load_enrolment(path: Path) -> Enrolment | None:
 
 
 def _command_key(answer: Enrolled, root: PublicKey) -> CommandKey:
-    command_key = open_command_key(answer.command_certificate, root)
-    if command_key.fleet != answer.fleet:
-        raise Refused("command_invalid", f"the command key is for fleet {command_key.fleet!r}, not {answer.fleet!r}")
-    if command_key.not_after_ms < answer.time_ms:
+    certificate = cose.open_envelope(answer.command_certificate, MAX_ANSWER_BYTES)
+    if not certificate.verify(root, COMMAND_KEY_TAG, NO_CHAIN):
+        raise Refused("bad_signature", "the command key is not certified by the fleet root")
+    fleet, public, not_after_ms = command_key_from_body(certificate.body)
+    if fleet != answer.fleet:
+        raise Refused("command_invalid", f"the command key is for fleet {fleet!r}, not {answer.fleet!r}")
+    if not_after_ms < answer.time_ms:
         raise Refused("command_invalid", "the command key's certificate has expired")
-    return command_key
+    return CommandKey(public, not_after_ms)
 
 
-def _check_start(answer: Enrolled, command_key: CommandKey, identity: Identity, chain: bytes) -> None:
+def _check_start(answer: Enrolled, command_key: CommandKey, identity: Identity, chain: bytes | None) -> None:
+    """A renewal (`chain` None) repeats the start of the chain that the hub thinks newest."""
     start = open_start(answer.start, command_key.public, answer.chain_id)
-    if (start.device, start.chain) != (identity.device, chain):
+    if start.device != identity.device or chain not in (None, start.chain):
         raise Refused("record_foreign", "the hub countersigned the start of another device's or another record chain")
 
 

@@ -38,7 +38,8 @@ class Commands:
     def adopt(self, enrolment: Enrolment) -> None:
         """From now on the command key of this (renewed) enrolment commands."""
         answer = enrolment.answer
-        self._gate = CommandGate(answer.fleet, self._identity.device, enrolment.command_key, answer.chain_id)
+        key = enrolment.command_key
+        self._gate = CommandGate(answer.fleet, self._identity.device, key.public, key.not_after_ms, answer.chain_id)
 
     def on(self, kind: str, handler: Handler) -> None:
         """Let `handler` obey commands of this kind; it runs in the connection's thread and must return at once."""

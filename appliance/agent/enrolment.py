@@ -37,6 +37,7 @@ from fleet.protocol.enrolment import (
 CLAIM_POLL_S = 1.0
 RETRY_FIRST_S = 5.0
 RETRY_CAP_S = 900.0
+ASKED_AGAIN_S = 60.0
 CHECK_INTERVAL_S = 60.0
 
 
@@ -144,23 +145,32 @@ class Renewal:
         self._emit = emit
         self._renewed = renewed
         self._wanted = threading.Event()
+        self._asked_s = -ASKED_AGAIN_S
 
     def ask_now(self) -> None:
-        """The broker refused our certificate: do not wait for half life."""
+        """The broker refused our certificate: do not wait for half life. Once a minute at most."""
+        now_s = self._clock.monotonic_s()
+        if now_s - self._asked_s >= ASKED_AGAIN_S:
+            self._asked_s = now_s
+            self._wanted.set()
+
+    def wake(self) -> None:
+        """Let `run` notice that it should stop."""
         self._wanted.set()
 
     def run(self, stop: threading.Event) -> None:
         delay_s = RETRY_FIRST_S
         while not stop.is_set():
             if self.is_due() or self._wanted.is_set():
+                self._wanted.clear()
                 try:
-                    self._wanted.clear()
                     self._renewed(self.renew())
                     delay_s = RETRY_FIRST_S
-                except DccnError:
-                    self._wanted.set()
+                except DccnError as error:
+                    self._emit("renewal_failed", reason=error.message, code=error.code, again_s=delay_s)
                     stop.wait(delay_s)
                     delay_s = min(delay_s * 2, RETRY_CAP_S)
+                    self._wanted.set()
                     continue
             self._wanted.wait(CHECK_INTERVAL_S)
 

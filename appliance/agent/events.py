@@ -14,6 +14,7 @@ EVENTS: Mapping[str, str] = {
     "claim_code": "type this code on the hub's page within {minutes} minutes: {code}",
     "enrolled": "enrolled as device {device} in fleet {fleet}",
     "certificate_renewed": "client certificate renewed, good until {not_after}",
+    "renewal_failed": "the client certificate was not renewed, again in {again_s} s: {reason}",
     "clock_off": "this machine's clock is {offset_s} s off; records carry the hub's time",
     "connected": "connected to the broker {broker}",
     "disconnected": "connection to the broker lost: {reason}",

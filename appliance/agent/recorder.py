@@ -1,4 +1,4 @@
-"""Writes one work record per interval: what this machine did, chained, signed, and on the disk before anybody sees it."""
+"""Writes one work record per interval: what this machine did, chained, signed, on the disk before anybody sees it."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class RecordKey:
 class Recorder:
     """Component: one record into the spool every interval.
 
-    Inputs: clock, counters, answers noted by the prover. Outputs: the spool, and `appended` is called after each record.
+    Inputs: clock, counters, answers noted by the prover. Outputs: the spool; `appended` is called after each record.
     """
 
     name = "recorder"

@@ -188,7 +188,7 @@ class Spool:
     # Receipts --------------------------------------------------------------------------------------------------------
 
     def acknowledge(self, chain: bytes, upto_seq: int, head_hash: bytes, envelope: bytes) -> int:
-        """Delete the records up to `upto_seq`, as a verified receipt allows, and keep the receipt; returns their number.
+        """Delete the records up to `upto_seq`, as a verified receipt allows, and keep it; returns how many went.
 
         Raises Refused `record_gap` when the hub knows numbers that this disk never gave (an older copy of it runs
         here), `record_contradiction` when it accepted another record under one of our numbers. Neither deletes.
@@ -199,7 +199,8 @@ class Spool:
                 covered = (chain, upto_seq)
                 self._step("acknowledge:remember")
                 database.execute(
-                    "INSERT OR REPLACE INTO accepted SELECT chain, seq, payload_hash FROM record WHERE chain = ? AND seq <= ?",
+                    "INSERT OR REPLACE INTO accepted "
+                    "SELECT chain, seq, payload_hash FROM record WHERE chain = ? AND seq <= ?",
                     covered,
                 )
                 database.execute(

@@ -1,0 +1,134 @@
+"""What the agent knows about itself, in one file that anybody on the machine can read while it runs and after it died."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from appliance.agent.clock import Clock
+from appliance.agent.files import read_json, write_json
+from appliance.agent.settings import Settings
+from chain.errors import DccnError, Faulty
+
+WRITE_INTERVAL_S = 1.0
+STALE_AFTER_MS = 15_000
+
+
+class Status(msgspec.Struct, kw_only=True):
+    """The agent's state; unknown is null. Heights are the chain's, amounts decimal ANKR, times in ms since 1970.
+
+    `verified_height` is the newest header that this device's light client checked; `balance` and `rewards_total` were
+    proven against it. `spool_state` is ok, full or rolled_back; `evidence_level` 0 is a key in a file.
+    """
+
+    device: str | None = None
+    owner: str | None = None
+    fleet: str | None = None
+    hub_url: str | None = None
+    evidence_level: int = 0
+    pid: int | None = None
+    is_running: bool = False
+    written_ms: int | None = None
+    enrolled: bool = False
+    registered: bool | None = None
+    registered_height: int | None = None
+    connected: bool = False
+    certificate_not_after_ms: int | None = None
+    clock_offset_ms: int | None = None
+    spool_records: int | None = None
+    spool_bytes: int | None = None
+    spool_max_bytes: int | None = None
+    spool_state: str = "ok"
+    next_seq: int | None = None
+    accepted_seq: int | None = None
+    last_receipt_ms: int | None = None
+    command_version: int | None = None
+    pog_height: int | None = None
+    pog_rate_ops_per_s: int | None = None
+    chain_id: str | None = None
+    verified_height: int | None = None
+    light_client: str | None = None
+    inclusion_verified: bool = False
+    inclusion_seq: int | None = None
+    inclusion_height: int | None = None
+    balance: str | None = None
+    rewards_total: str | None = None
+    reward_height: int | None = None
+    rss_bytes: int | None = None
+    problem: str | None = None
+
+
+class StatusBoard:
+    """Component: collects what others report and writes `status.json` when something changed.
+
+    `sources` are asked before each writing; others call `note`.
+    """
+
+    name = "status"
+
+    def __init__(self, path: Path, clock: Clock, *, interval_s: float = WRITE_INTERVAL_S) -> None:
+        self._path = path
+        self._clock = clock
+        self._interval_s = interval_s
+        self._lock = threading.Lock()
+        self._status = Status(pid=os.getpid(), is_running=True)
+        self._sources: list[Callable[[], dict[str, object]]] = []
+
+    def note(self, **fields: object) -> None:
+        """Set fields of `Status` by name."""
+        with self._lock:
+            for name, value in fields.items():
+                if name not in Status.__struct_fields__:
+                    raise AttributeError(f"the status has no field {name!r}")
+                setattr(self._status, name, value)
+
+    def ask(self, source: Callable[[], dict[str, object]]) -> None:
+        """Let `source` give fields at every writing."""
+        self._sources.append(source)
+
+    def snapshot(self) -> Status:
+        for source in self._sources:
+            self.note(**source())
+        with self._lock:
+            return msgspec.structs.replace(self._status, written_ms=self._clock.now_ms())
+
+    def run(self, stop: threading.Event) -> None:
+        while True:
+            self.write()
+            if stop.wait(self._interval_s):
+                return
+
+    def write(self) -> None:
+        """Not flushed to the disk: losing it with the power loses nothing."""
+        write_json(self._path, msgspec.to_builtins(self.snapshot()), sync=False)
+
+    def close(self, problem: str | None = None) -> None:
+        """The last word: the agent does not run any more."""
+        self.note(is_running=False, connected=False, problem=problem)
+        self.write()
+
+
+def read(home: Path) -> dict[str, object]:
+    """The status of the agent in `home`, as `dccn agent status` shows it.
+
+    `is_running` is checked against the process table, so that a killed agent does not look alive. Faulty
+    `home_invalid` when no agent ever ran there.
+    """
+    settings = Settings(home=home)
+    if not settings.status_file.exists():
+        raise Faulty("home_invalid", f"no agent has run in {home}; start one: dccn agent run --home {home}")
+    document = read_json(settings.status_file)
+    if not isinstance(document, dict):
+        raise Faulty("home_invalid", f"{settings.status_file} is not a status document")
+    pid = document.get("pid")
+    alive = bool(document.get("is_running")) and isinstance(pid, int) and Path(f"/proc/{pid}").exists()
+    return {**document, "is_running": alive, "connected": bool(document.get("connected")) and alive}
+
+
+def problem_of(error: DccnError) -> str:
+    """An error as the status shows it."""
+    return f"{error.message} ({error.code}). {error.remedy}"
