@@ -1,0 +1,194 @@
+"""The state machine: the first state from a genesis, checks for the mempool, and the execution of decided blocks.
+
+Pure: the same state and block give the same writes and results on every machine. A transaction that is refused has a
+result; any other exception leaves the state untouched and is for the caller to halt on.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+
+from chain.errors import Faulty, Refused
+from chain.ledger import parameters
+from chain.ledger.admission import admit
+from chain.ledger.batches import apply_proof_batch
+from chain.ledger.block import (
+    BlockInput,
+    BlockOutput,
+    CheckContext,
+    Event,
+    Execution,
+    Outcome,
+    TxResult,
+    refusal,
+)
+from chain.ledger.devices import apply_device_register
+from chain.ledger.elections import cross_election_boundary, is_election_boundary
+from chain.ledger.epochs import clock_of, cross_boundaries, is_boundary
+from chain.ledger.fees import settle_fees
+from chain.ledger.genesis import MINING, Genesis, unassigned
+from chain.ledger.operators import SEATS_KEY, Operator, Seat, Seats, add_operator, operator_of
+from chain.ledger.overlay import Overlay, State
+from chain.ledger.parameters import PARAMETERS_KEY
+from chain.ledger.participation import count_participation, precommits_by_operator
+from chain.ledger.payouts import pay, payouts_pending
+from chain.ledger.pog import apply_pog_commit
+from chain.ledger.transfer import apply_transfer
+from chain.wire.state import CLOCK_KEY, SUPPLY_KEY, Clock, Hub, Supply, hub_key
+from chain.wire.transactions import (
+    DEVICE_REGISTER,
+    POG_COMMIT,
+    PROOF_BATCH,
+    TRANSFER,
+    Transaction,
+    decode,
+)
+
+__all__ = [
+    "BlockInput",
+    "BlockOutput",
+    "CheckContext",
+    "Event",
+    "Outcome",
+    "Overlay",
+    "State",
+    "TxResult",
+    "admit_transaction",
+    "check_transaction",
+    "execute_block",
+    "init_chain",
+]
+
+_APPLY = {
+    TRANSFER: apply_transfer,
+    DEVICE_REGISTER: apply_device_register,
+    PROOF_BATCH: apply_proof_batch,
+    POG_COMMIT: apply_pog_commit,
+}
+
+
+def init_chain(state: State, genesis: Genesis) -> None:
+    """Write the first state: parameters, accounts, bonds, pools, operators and their seats, hubs."""
+    overlay = Overlay(state)
+    overlay.put(PARAMETERS_KEY, genesis.parameters.encode())
+    overlay.set_entry(CLOCK_KEY, Clock(genesis.time_ns, -1, -1))
+    for share in genesis.allocation:
+        for grant in share.grants:
+            overlay.purse(grant.address).balance_atto += grant.amount_atto
+    seats = []
+    for operator in genesis.operators:
+        entry = Operator(operator.name, operator.bond_atto, genesis.time_ns, 0, True, False, operator.keys)
+        add_operator(overlay, operator.address, entry)
+        seats += [Seat(operator.address, key, 0) for key in range(len(operator.keys))]
+    overlay.set_entry(SEATS_KEY, Seats(tuple(seats)))
+    for hub in genesis.hubs:
+        overlay.set_entry(hub_key(hub.address), Hub(hub.name))
+    left = unassigned(genesis)
+    supply = Supply(
+        accounts_atto=sum(grant.amount_atto for share in genesis.allocation for grant in share.grants),
+        bonds_atto=sum(operator.bond_atto for operator in genesis.operators),
+        mining_atto=left.pop(MINING),
+        reward_pool_atto=0,
+        payable_atto=0,
+        reserved=tuple(sorted(left.items())),
+    )
+    overlay.set_entry(SUPPLY_KEY, supply)
+    overlay.commit()
+
+
+def execute_block(state: State, block: BlockInput) -> BlockOutput:
+    """Run a decided block and write its changes into `state`, all at its end or, if anything raises, none.
+
+    In order: precommits counted, reward epochs closed, election, queued payments, transactions, fees settled. A block
+    without transactions that crosses no boundary and finds no payment waiting touches nothing.
+    """
+    overlay = Overlay(state)
+    run = _begin(overlay, block.chain_id, block.height, block.time_ns)
+    if not (block.transactions or is_boundary(run) or is_election_boundary(run) or payouts_pending(overlay)):
+        return BlockOutput((), (), (), touches_state=False)
+    precommits = precommits_by_operator(overlay, block)
+    proposer = operator_of(overlay, block.proposer)
+    count_participation(overlay, block, precommits)
+    cross_boundaries(run, block.beacon)
+    updates = cross_election_boundary(run, block.beacon)
+    pay(run)
+    results = _deliver_all(run, block)
+    settle_fees(run, proposer, precommits)
+    overlay.commit()
+    return BlockOutput(results, tuple(run.events), updates, touches_state=True)
+
+
+def check_transaction(state: State, transaction: Transaction, context: CheckContext) -> Outcome:
+    """What the transaction would come to in the next block; writes nothing, and refuses what its content refuses."""
+    return _check(Overlay(state), transaction, context)
+
+
+def admit_transaction(overlay: Overlay, transaction: Transaction, context: CheckContext) -> Outcome:
+    """Like `check_transaction`, but an accepted transaction's effect stays in `overlay` (over the committed state).
+
+    So a mempool checks an account's second transaction after its first; drop the overlay when a block is committed.
+    """
+    trial = Overlay(overlay)
+    outcome = _check(trial, transaction, context)
+    if outcome.ok:
+        trial.commit()
+    return outcome
+
+
+def _check(overlay: Overlay, transaction: Transaction, context: CheckContext) -> Outcome:
+    run = _begin(overlay, context.chain_id, context.height, context.time_ns)
+    size = len(transaction.encode())
+    well_signed = context.verified or transaction.verify(context.chain_id)
+    return _deliver(run, transaction, size, well_signed=well_signed)
+
+
+def _begin(overlay: Overlay, chain_id: str, height: int, time_ns: int) -> Execution:
+    data = overlay.get(PARAMETERS_KEY)
+    if data is None:
+        raise Faulty("state_corrupt", "the state has no parameters: it was never initialised")
+    clock = clock_of(overlay)
+    return Execution(
+        overlay=overlay,
+        parameters=parameters.decode(data),
+        chain_id=chain_id,
+        height=height,
+        time_ns=time_ns,
+        genesis_time_ns=clock.genesis_time_ns,
+        reward_epoch=clock.reward_epoch,
+        election_epoch=clock.election_epoch,
+    )
+
+
+def _deliver_all(run: Execution, block: BlockInput) -> tuple[TxResult, ...]:
+    """Decode and verify all transactions, then run them in order; undecodable bytes get a result and cost nothing."""
+    readable = [_read(data) for data in block.transactions]
+    signed = [
+        isinstance(item, Transaction) and (sha256(data).digest() in block.verified or item.verify(block.chain_id))
+        for data, item in zip(block.transactions, readable, strict=True)
+    ]
+    return tuple(
+        _deliver(run, item, len(data), well_signed=good)
+        if isinstance(item, Transaction)
+        else refusal(item, len(data), charged=False)
+        for data, item, good in zip(block.transactions, readable, signed, strict=True)
+    )
+
+
+def _read(data: bytes) -> Transaction | Refused:
+    try:
+        return decode(data)
+    except Refused as error:
+        return error
+
+
+def _deliver(run: Execution, transaction: Transaction, size_bytes: int, *, well_signed: bool) -> Outcome:
+    """Fee and nonce first, then the content: every handler refuses before it changes anything."""
+    try:
+        sender = admit(run, transaction, size_bytes, well_signed=well_signed)
+    except Refused as error:
+        return refusal(error, size_bytes, charged=False)
+    try:
+        events = _APPLY[transaction.type](run, sender, transaction.body)
+    except Refused as error:
+        return refusal(error, size_bytes, charged=True)
+    return Outcome(gas_wanted=size_bytes, gas_used=size_bytes, charged=True, events=events)

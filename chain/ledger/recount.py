@@ -1,0 +1,30 @@
+"""Counting the supply anew from every entry of the state: for tests, and for a doctor of a damaged node."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from chain.errors import Faulty
+from chain.ledger.operators import OPERATOR_PREFIX, Operator
+from chain.ledger.payouts import PAYOUT_PREFIX, Payments
+from chain.wire.state import ACCOUNT_PREFIX, SUPPLY_KEY, Account, Supply
+
+
+def recount(entries: Iterable[tuple[bytes, bytes]]) -> Supply:
+    """The supply with its parts counted anew from all entries of the state; pools and reserved shares as maintained."""
+    accounts = bonds = payable = 0
+    maintained: Supply | None = None
+    for key, value in entries:
+        if key.startswith(ACCOUNT_PREFIX):
+            accounts += Account.decode(value).balance_atto
+        elif key.startswith(OPERATOR_PREFIX):
+            bonds += Operator.decode(value).bond_atto
+        elif key.startswith(PAYOUT_PREFIX):
+            payable += sum(payment.amount_atto for payment in Payments.decode(value).payments)
+        elif key == SUPPLY_KEY:
+            maintained = Supply.decode(value)
+    if maintained is None:
+        raise Faulty("state_corrupt", "the state has no supply: it was never initialised")
+    return msgspec.structs.replace(maintained, accounts_atto=accounts, bonds_atto=bonds, payable_atto=payable)

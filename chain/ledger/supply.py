@@ -1,0 +1,43 @@
+"""The constant supply and its parts: every unit is in an account, a bond, a pool, a queue of payments, or reserved.
+
+`total_supply` adds up the maintained parts; `recount.py` derives them anew from the entries themselves.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from chain.errors import Faulty
+from chain.ledger.overlay import Overlay, State
+from chain.ledger.parameters import SUPPLY_ATTO
+from chain.wire.state import SUPPLY_KEY, Supply
+
+
+def total_supply(state: State) -> int:
+    """The sum of the maintained parts in atto: always 10 000 000 000 ANKR."""
+    data = state.get(SUPPLY_KEY)
+    if data is None:
+        raise Faulty("state_corrupt", "the state has no supply: it was never initialised")
+    return Supply.decode(data).total_atto
+
+
+def supply_of(overlay: Overlay) -> Supply:
+    supply = overlay.entry(SUPPLY_KEY, Supply)
+    if supply is None:
+        raise Faulty("state_corrupt", "the state has no supply: it was never initialised")
+    return supply
+
+
+def move(overlay: Overlay, **changes_atto: int) -> None:
+    """Add to the named parts; the changes must cancel out, and no part may go below zero.
+
+    Raises `state_corrupt`, which halts the node: that is a fault of the ledger, never of a transaction.
+    """
+    supply = supply_of(overlay)
+    moved = msgspec.structs.replace(
+        supply, **{name: getattr(supply, name) + change for name, change in changes_atto.items()}
+    )
+    below_zero = [name for name in changes_atto if getattr(moved, name) < 0]
+    if moved.total_atto != SUPPLY_ATTO or below_zero:
+        raise Faulty("state_corrupt", f"supply would be {moved.total_atto} atto after {changes_atto} on {supply}")
+    overlay.set_entry(SUPPLY_KEY, moved)
