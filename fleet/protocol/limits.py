@@ -12,6 +12,9 @@ NONCE_LIFETIME_S: Final = 300
 MAX_NONCES: Final = 10_000
 CLAIM_LIFETIME_S: Final = 15 * 60
 CLAIM_TRIES_PER_MINUTE: Final = 5
+"""Codes typed, per address; whoever knows none cannot guess one of 2^40."""
+CLAIM_BEGINS_PER_MINUTE: Final = 60
+"""Codes asked for, per address: a rack of machines behind one router boots at once."""
 MAX_OPEN_CLAIMS: Final = 1_000
 TOKEN_LIFETIME_S: Final = 24 * 3600
 MAX_ENROLMENT_BYTES: Final = 16_384

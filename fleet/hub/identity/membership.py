@@ -17,7 +17,12 @@ from fleet.hub.identity.authority import Authority
 from fleet.hub.identity.keyfiles import HubKeys, open_keys
 from fleet.hub.identity.nonces import Nonces
 from fleet.protocol.enrolment import COMMAND_KEY_TAG, ENROLLED_TAG, NO_CHAIN, Enrolled, command_key_body
-from fleet.protocol.limits import CLAIM_TRIES_PER_MINUTE, COMMAND_KEY_LIFETIME_S, MAX_ENROLMENT_BYTES
+from fleet.protocol.limits import (
+    CLAIM_BEGINS_PER_MINUTE,
+    CLAIM_TRIES_PER_MINUTE,
+    COMMAND_KEY_LIFETIME_S,
+    MAX_ENROLMENT_BYTES,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +37,7 @@ class Identity:
     new_admin_secret: str | None
     nonces: Nonces
     claim_attempts: Attempts
+    begin_attempts: Attempts
     entropy: Callable[[int], bytes]
 
     @classmethod
@@ -53,6 +59,7 @@ class Identity:
             new_admin_secret=text,
             nonces=Nonces(now_ms, entropy),
             claim_attempts=Attempts(CLAIM_TRIES_PER_MINUTE, now_ms),
+            begin_attempts=Attempts(CLAIM_BEGINS_PER_MINUTE, now_ms),
             entropy=entropy,
         )
 

@@ -1,0 +1,77 @@
+"""The live page: parts are drawn again when something changed, at most twice a second, and only for who looks."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Final
+
+from litestar.response import ServerSentEventMessage
+
+from chain.errors import Refused
+from fleet.hub.api.context import Hub
+from fleet.hub.api.overview import overview
+from fleet.hub.page.rendering import Renderer
+
+INTERVAL_S: Final = 0.5
+IDLE_S: Final = 15.0
+MAX_VIEWERS: Final = 64
+
+
+class LivePage:
+    """Draws once per change for all viewers. Belongs to the event loop that calls it."""
+
+    def __init__(self, hub: Hub, renderer: Renderer) -> None:
+        self._hub = hub
+        self._renderer = renderer
+        self._drawn: dict[str, str] = {}
+        self._drawn_version = -1
+        self._drawing = asyncio.Lock()
+        self._viewers = 0
+        self.closing = asyncio.Event()
+
+    async def stream(self) -> AsyncIterator[ServerSentEventMessage]:
+        """The parts that differ from what this viewer has, as events `part` with {id, html}."""
+        if self._viewers >= MAX_VIEWERS:
+            raise Refused("rate_limited", f"{MAX_VIEWERS} pages are open on this hub already")
+        self._viewers += 1
+        changed = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        cancel = self._hub.board.on_change(lambda: loop.call_soon_threadsafe(changed.set))
+        shown: dict[str, str] = {}
+        try:
+            while not self.closing.is_set():
+                changed.clear()
+                for name, html in (await self._parts()).items():
+                    if shown.get(name) != html:
+                        shown[name] = html
+                        yield ServerSentEventMessage(event="part", data=json.dumps({"id": name, "html": html}))
+                await asyncio.sleep(INTERVAL_S)
+                if not await _happens(changed, self.closing, IDLE_S):
+                    yield ServerSentEventMessage(comment="still here")
+        finally:
+            cancel()
+            self._viewers -= 1
+
+    async def _parts(self) -> dict[str, str]:
+        async with self._drawing:
+            version = self._hub.board.version
+            if version != self._drawn_version:
+                self._drawn = await asyncio.to_thread(self._draw)
+                self._drawn_version = version
+            return self._drawn
+
+    def _draw(self) -> dict[str, str]:
+        hub = self._hub
+        view = overview(hub.desk.store, hub.board, hub.chain.view(), hub.settings.fleet, hub.desk.now_ms())
+        return self._renderer.parts(view)
+
+
+async def _happens(changed: asyncio.Event, closing: asyncio.Event, within_s: float) -> bool:
+    """Whether either is set within the time."""
+    waits = [asyncio.ensure_future(changed.wait()), asyncio.ensure_future(closing.wait())]
+    done, pending = await asyncio.wait(waits, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+    for wait in pending:
+        wait.cancel()
+    return bool(done)

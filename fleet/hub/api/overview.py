@@ -1,0 +1,214 @@
+"""The whole state of the fleet in one document: what the page draws, and what `GET /api/overview` answers."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, select
+
+from chain.crypto import address
+from chain.errors import REGISTRY
+from chain.wire.amounts import format_ankr
+from fleet.hub.actions.events import HubEvent
+from fleet.hub.api.board import POG_RECENT, Board, Gauges, PogPoint
+from fleet.hub.ports import ChainView
+from fleet.hub.store import Store
+from fleet.hub.store.tables import contradictions, devices, refusal_counts
+from fleet.protocol.messages import Hardware, Reported
+
+MEDIAN_OF = 8
+"""The rate is the median of the last passes."""
+
+
+class Pog(msgspec.Struct, frozen=True, kw_only=True):
+    """One processor's answers to the challenges. Rates in operations per second; None is a failed answer."""
+
+    gpu: str
+    passed: int
+    failed: int
+    rate: int | None
+    last_code: str | None
+    history: list[int | None]
+
+
+class GpuLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One GPU: what it says of itself, and its gauges."""
+
+    index: int
+    uuid: str
+    name: str | None
+    memory_bytes: int | None
+    gauges: dict[str, Any] | None
+
+
+class DeviceLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One machine. `evidence_level` is what the hub saw: 1 when it passed one of its last challenges."""
+
+    device: str
+    online: bool | None
+    offline_reason: str | None
+    enrolled_ms: int
+    last_seen_ms: int | None
+    evidence_level: int
+    contradictions: int
+    owner: str | None
+    registered_height: int | None
+    hardware: Hardware | None
+    gpus: list[GpuLine]
+    system: dict[str, Any] | None
+    cpu_history: list[float | None]
+    records_accepted: int
+    records_refused: int
+    pog: list[Pog]
+
+
+class Refused(msgspec.Struct, frozen=True, kw_only=True):
+    """How often something was turned down, and why."""
+
+    code: str
+    count: int
+    meaning: str
+    remedy: str
+
+
+class OwnerLine(msgspec.Struct, frozen=True, kw_only=True):
+    """What an owner earned, in ANKR."""
+
+    owner: str
+    total: str
+    last: str
+    last_epoch: int | None
+    devices: int
+    history: list[str]
+
+
+class Overview(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything."""
+
+    fleet: str
+    at_ms: int
+    started_ms: int
+    chain: ChainView
+    devices: list[DeviceLine]
+    records_accepted: int
+    records_refused: int
+    records_per_second: list[int]
+    pog_passed: int
+    pog_failed: int
+    refused: list[Refused]
+    owners: list[OwnerLine]
+    rewards_total: str
+    events: list[HubEvent]
+
+
+def overview(store: Store, board: Board, chain: ChainView, fleet: str, now_ms: int) -> Overview:
+    """Read the database and the board."""
+    table = refusal_counts.c
+    with store.read() as connection:
+        rows = connection.execute(select(devices).order_by(devices.c.enrolled_ms)).all()
+        counts = connection.execute(select(table.code, table.topic_id, table["count"])).all()
+        twisted = _contradictions(connection)
+    refused_by_device: dict[str, int] = {}
+    refused_by_code: dict[str, int] = {}
+    for row in counts:
+        code, topic_id, count = row
+        refused_by_device[topic_id] = refused_by_device.get(topic_id, 0) + count
+        refused_by_code[code] = refused_by_code.get(code, 0) + count
+    with board.lock:
+        lines = [_device(row, board, refused_by_device, twisted) for row in rows]
+        return Overview(
+            fleet=fleet,
+            at_ms=now_ms,
+            started_ms=board.started_ms,
+            chain=chain,
+            devices=lines,
+            records_accepted=board.accepted.total(),
+            records_refused=sum(refused_by_code.values()),
+            records_per_second=board.rate(),
+            pog_passed=board.pog_passed,
+            pog_failed=board.pog_failed,
+            refused=_refused(refused_by_code),
+            owners=_owners(board, lines),
+            rewards_total=format_ankr(sum(line.total for line in board.rewards.values())),
+            events=list(reversed(board.events)),
+        )
+
+
+def _device(row: Any, board: Board, refused: dict[str, int], twisted: dict[bytes, int]) -> DeviceLine:
+    reported = msgspec.json.decode(row.reported, type=Reported) if row.reported else None
+    gauges = board.gauges.get(row.topic_id, Gauges())
+    answers = {gpu: list(points) for (device, gpu), points in board.pog.items() if device == row.topic_id}
+    proven = any(point.ok for points in answers.values() for point in points[-POG_RECENT:])
+    return DeviceLine(
+        device=row.topic_id,
+        online=row.online,
+        offline_reason=row.offline_reason,
+        enrolled_ms=row.enrolled_ms,
+        last_seen_ms=row.last_seen_ms,
+        evidence_level=1 if proven else 0,
+        contradictions=twisted.get(row.device, 0),
+        owner=address.encode(row.owner) if row.owner else None,
+        registered_height=row.registered_height,
+        hardware=reported.hardware if reported else None,
+        gpus=[
+            GpuLine(
+                index=gpu.index,
+                uuid=gpu.uuid,
+                name=gpu.name,
+                memory_bytes=gpu.memory_bytes,
+                gauges=gauges.gpus.get(gpu.index),
+            )
+            for gpu in (reported.gpus if reported else [])
+        ],
+        system=gauges.system,
+        cpu_history=list(gauges.cpu),
+        records_accepted=board.accepted[row.topic_id],
+        records_refused=refused.get(row.topic_id, 0),
+        pog=[_pog(gpu, points) for gpu, points in sorted(answers.items())],
+    )
+
+
+def _pog(gpu: str, points: Sequence[PogPoint]) -> Pog:
+    rates = [point.operations_per_s for point in points if point.ok and point.operations_per_s is not None]
+    return Pog(
+        gpu=gpu,
+        passed=sum(point.ok for point in points),
+        failed=sum(not point.ok for point in points),
+        rate=int(statistics.median(rates[-MEDIAN_OF:])) if rates else None,
+        last_code=points[-1].code if points else None,
+        history=[point.operations_per_s for point in points],
+    )
+
+
+def _refused(by_code: dict[str, int]) -> list[Refused]:
+    ordered = sorted(by_code.items(), key=lambda item: (-item[1], item[0]))
+    return [
+        Refused(code=code, count=count, meaning=REGISTRY[code].meaning, remedy=REGISTRY[code].remedy)
+        for code, count in ordered
+        if code in REGISTRY
+    ]
+
+
+def _owners(board: Board, lines: list[DeviceLine]) -> list[OwnerLine]:
+    ordered = sorted(board.rewards.items(), key=lambda item: (-item[1].total, item[0]))
+    return [
+        OwnerLine(
+            owner=owner,
+            total=format_ankr(line.total),
+            last=format_ankr(line.last),
+            last_epoch=line.last_epoch,
+            devices=sum(device.owner == owner for device in lines),
+            history=[format_ankr(amount) for amount in line.history],
+        )
+        for owner, line in ordered
+    ]
+
+
+def _contradictions(connection: Connection) -> dict[bytes, int]:
+    found: dict[bytes, int] = {}
+    for (device,) in connection.execute(select(contradictions.c.device)):
+        found[device] = found.get(device, 0) + 1
+    return found
