@@ -15,8 +15,12 @@ import typer
 from chain.errors import Faulty, Malformed, Unavailable
 from dccn.output import Json, emit, hex_bytes, read_input
 
-app = typer.Typer(no_args_is_help=True, help="Proofs of compute (PoG): make one, check one, or see what this machine would earn.")
-pog = typer.Typer(no_args_is_help=True, help="The exact matrix product that answers a beacon, and its check by Freivalds' method.")
+app = typer.Typer(
+    no_args_is_help=True, help="Proofs of compute (PoG): make one, check one, or see what this machine would earn."
+)
+pog = typer.Typer(
+    no_args_is_help=True, help="The exact matrix product that answers a beacon, and its check by Freivalds' method."
+)
 app.add_typer(pog, name="pog")
 
 
@@ -38,34 +42,49 @@ class BackendName(StrEnum):
 @pog.command()
 def prove(
     beacon: Annotated[str, typer.Option(help="The challenge: 32 bytes hexadecimal, the beacon of a block.")],
-    open_beacon: Annotated[str, typer.Option(help="The second beacon, which draws the rows to open: 32 bytes hexadecimal.")],
+    open_beacon: Annotated[
+        str, typer.Option(help="The second beacon, which draws the rows to open: 32 bytes hexadecimal.")
+    ],
     device: Annotated[str, typer.Option(help="The device id, 32 bytes hexadecimal.")],
     rows: Annotated[int, typer.Option(min=1, help="How many rows to compute; at least as many as the profile opens.")],
     out: Annotated[Path, typer.Option(help="Where to write the proof.")],
     gpu: Annotated[str, typer.Option(help="The NVML UUID of the GPU, or cpu.")] = "cpu",
     profile: ProfileName = ProfileName.test,
-    backend: Annotated[BackendName, typer.Option(help="What computes. All backends give the same bits.")] = BackendName.cpu,
+    backend: Annotated[
+        BackendName, typer.Option(help="What computes. All backends give the same bits.")
+    ] = BackendName.cpu,
     as_json: Json = False,
 ) -> None:
     """Compute C = A·B for a beacon, commit to it, open the drawn rows, and write the proof."""
     if backend is not BackendName.cpu:
         raise Unavailable("engine_missing", "computing with cuda: this release computes on the CPU only")
-    from chain.proofs.pog.challenge import Challenge
     from chain.proofs.pog.cpu import CpuBackend
     from chain.proofs.pog.profiles import profile_named
     from chain.proofs.pog.prove import compute
 
-    challenge = Challenge(profile_named(profile.value), hex_bytes(beacon, "--beacon", 32), hex_bytes(device, "--device", 32), gpu)
+    question = hex_bytes(beacon, "--beacon", 32), hex_bytes(device, "--device", 32), gpu
     opened_by = hex_bytes(open_beacon, "--open-beacon", 32)
     with progress_bar("computing rows") as progress:
-        proof = compute(challenge, rows, CpuBackend(), progress=progress).open(opened_by)
+        computation = compute(profile_named(profile.value), *question, rows, progress, backend=CpuBackend())
+    proof = computation.open(opened_by)
     data = proof.encoded()
     try:
         out.write_bytes(data)
     except OSError as error:
         raise Faulty("usage", f"writing {out}: {error.strerror}") from error
-    result = {"ok": True, "root": proof.root.hex(), "rows": rows, "opened": len(proof.opened), "bytes": len(data), "file": str(out)}
-    emit(result, f"wrote {out}: {rows} rows under root {proof.root.hex()}, {len(proof.opened)} opened, {len(data)} bytes", as_json=as_json)
+    result = {
+        "ok": True,
+        "root": proof.root.hex(),
+        "rows": rows,
+        "opened": len(proof.opened),
+        "bytes": len(data),
+        "file": str(out),
+    }
+    emit(
+        result,
+        f"wrote {out}: {rows} rows under root {proof.root.hex()}, {len(proof.opened)} opened, {len(data)} bytes",
+        as_json=as_json,
+    )
 
 
 @pog.command()
@@ -86,7 +105,8 @@ def verify(
         raise typer.Exit(2) from error
     verdict = FleetVerifier.drawn(profile_named(proof.profile), proof.beacon, os.urandom).verify(proof)
     reason = None if verdict.ok else f"{verdict.code}: {verdict.reason}"
-    text = f"{'the proof holds' if verdict.ok else f'the proof does not hold: {reason}'} ({verdict.rows_checked} rows checked)"
+    sentence = "the proof holds" if verdict.ok else f"the proof does not hold: {reason}"
+    text = f"{sentence} ({verdict.rows_checked} rows checked)"
     emit({"ok": verdict.ok, "rows_checked": verdict.rows_checked, "reason": reason}, text, as_json=as_json)
     if not verdict.ok:
         raise typer.Exit(1)
@@ -96,7 +116,9 @@ def verify(
 def bench(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Measure offline; nothing is sent to anybody.")] = False,
     profile: ProfileName = ProfileName.light,
-    window_ms: Annotated[int, typer.Option(min=500, max=600_000, help="The challenge window, in milliseconds.")] = 3_000,
+    window_ms: Annotated[
+        int, typer.Option(min=500, max=600_000, help="The challenge window, in milliseconds.")
+    ] = 3_000,
     as_json: Json = False,
 ) -> None:
     """Measure this machine with the code of the real challenge, and predict its level and its work."""
@@ -115,11 +137,12 @@ def bench(
             progress=progress,
         )
     level = 1 if result.verified else 0
+    holds = "it holds" if result.verified else "IT DOES NOT HOLD"
     text = (
         f"{result.rows} rows of profile {result.profile} in {result.elapsed_s:.2f} s: {result.tera_ops:.4f} tera-op/s\n"
-        f"proof {result.proof_bytes} bytes, checked in {result.verify_ms:.1f} ms: {'it holds' if result.verified else 'IT DOES NOT HOLD'}\n"
-        f"predicted: evidence level {level}, {result.work_micro_ankr_per_hour} micro-ANKR of work per hour at reference prices;\n"
-        "the reward is this machine's share of all proven work (dccn why reward shows it once paid)"
+        f"proof {result.proof_bytes} bytes, checked in {result.verify_ms:.1f} ms: {holds}\n"
+        f"predicted: evidence level {level}, {result.work_micro_ankr_per_hour} micro-ANKR of work per hour\n"
+        "at reference prices; the reward is this machine's share of all proven work (see dccn why reward)"
     )
     document = result.document()
     emit({"ok": result.verified, "evidence_level": level, **document}, text, as_json=as_json)

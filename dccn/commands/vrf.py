@@ -10,7 +10,7 @@ from dccn.output import Json, emit, hex_bytes
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Verifiable randomness, ECVRF-EDWARDS25519-SHA512-TAI (RFC 9381): what block producers put into transaction 0.",
+    help="Verifiable randomness (ECVRF-EDWARDS25519-SHA512-TAI, RFC 9381), which the chain's beacon is made of.",
 )
 
 Alpha = Annotated[str, typer.Option(help="The input, hexadecimal.")]

@@ -31,14 +31,20 @@ def main() -> int:
         return 2
     rows = list(measured(wanted))
     Console(width=max(100, Console().width)).print(table(rows))
-    document = {"python": platform.python_version(), "machine": platform.machine(), "rows": [as_json(row) for row in rows]}
+    document = {
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "rows": [as_json(row) for row in rows],
+    }
     RESULT.write_text(json.dumps(document, indent=1) + "\n")
     print(f"written to {RESULT}")
     return 0
 
 
 def measured(names: tuple[str, ...] | list[str]) -> Iterator[Row]:
-    with Progress(SpinnerColumn(), TextColumn("{task.description}"), console=Console(stderr=True), transient=True) as progress:
+    with Progress(
+        SpinnerColumn(), TextColumn("{task.description}"), console=Console(stderr=True), transient=True
+    ) as progress:
         task = progress.add_task("")
         for name in names:
             progress.update(task, description=f"measuring {name}")

@@ -13,7 +13,7 @@ Aim = tuple[Literal["<=", ">="], float]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of the table: a figure, the limit or peer it was measured against in the same run, and what was aimed at.
+    """One line of the table: a figure, the limit or peer measured against it in the same run, and what was aimed at.
 
     `aim` binds the ratio where there is one, else the figure itself.
     """
