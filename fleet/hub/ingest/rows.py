@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import cbor2
 
+from chain.proofs.delegation import SignedDelegation
 from chain.proofs.pog.format import Commitment
 from fleet.hub.actions.desk import audit_row
 from fleet.hub.actions.events import ContradictionSeen
@@ -51,7 +52,7 @@ class Applied:
 def load(connection: sqlite3.Connection, batch: Batch) -> Snapshot:
     """Everything in the store that the batch names."""
     topic_ids = {reading.address.device for reading in batch.readings}
-    kids = {(reading.device, reading.envelope.kid) for reading in batch.readings if reading.envelope is not None}
+    kids = {key for reading in batch.readings if (key := _record_key(reading)) is not None}
     named = {(s.record.device, s.record.chain, s.record.seq) for s in batch.records()}
     heights = {height for reading in batch.readings if (height := _height(reading)) is not None}
     return Snapshot(
@@ -214,6 +215,13 @@ def _select(connection: sqlite3.Connection, statement: str, keys: Iterable[Any])
         part = listed[at : at + step]
         values = ",".join([group] * len(part))
         yield from connection.execute(statement.format(values), [item for key in part for item in key])
+
+
+def _record_key(reading: Reading) -> tuple[bytes | None, bytes] | None:
+    """(device, kid) of the record key that the message is signed by, or delegates to."""
+    if isinstance(reading.content, SignedDelegation):
+        return reading.device, reading.content.delegation.key_id
+    return None if reading.envelope is None else (reading.device, reading.envelope.kid)
 
 
 def _height(reading: Reading) -> int | None:
