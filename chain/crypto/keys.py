@@ -56,9 +56,7 @@ class PublicKey:
                 return cls.from_ed25519(cose.get(_X, b""))
             if kty == _KTY_EC2 and crv == _CRV_P256 and len(cose) == 4:
                 return cls.from_p256(cose.get(_X, b""), cose.get(_Y, b""))
-        raise Malformed(
-            "bad_key", "a COSE_Key is {1: 1, -1: 6, -2: x} (Ed25519), {1: 2, -1: 1, -2: x, -3: y} (P-256)"
-        )
+        raise Malformed("bad_key", "a COSE_Key is {1: 1, -1: 6, -2: x} (Ed25519), {1: 2, -1: 1, -2: x, -3: y} (P-256)")
 
     def cose(self) -> dict[int, int | bytes]:
         """The COSE_Key map (RFC 9052 section 7) with the members that identify the key, in canonical order."""
