@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,6 @@ class Child:
     log: Path
     process: subprocess.Popen[bytes] | None = None
     restarts: int = 0
-    ready: Event = field(default_factory=dict)
 
 
 class Children:
@@ -48,11 +47,11 @@ class Children:
         self.events: queue.Queue[Event] = queue.Queue(LINES_WAITING_AT_MOST)
         logs.mkdir(parents=True, exist_ok=True)
 
-    def start(self, name: str, *arguments: str) -> Event:
-        """Start a part and wait until it says that it is ready; returns that event. Faulty with its own last words."""
+    def start(self, name: str, *arguments: str, ready: str = "ready") -> Event:
+        """Start a part and wait for its event `ready`; returns that event. Faulty with the part's own last words."""
         child = self.parts[name] = Child(name, arguments, self.logs / f"{name}.log")
         self._launch(child)
-        return self._wait_until_ready(child)
+        return self._wait_until(ready, child)
 
     def restart_dead(self) -> list[str]:
         """Start every part again that has died; returns their names. Faulty when one keeps dying."""
@@ -87,7 +86,7 @@ class Children:
             if isinstance(event, dict):
                 self.events.put({**event, "part": name})
 
-    def _wait_until_ready(self, child: Child) -> Event:
+    def _wait_until(self, ready: str, child: Child) -> Event:
         deadline = time.monotonic() + READY_WITHIN_S
         held: list[Event] = []
         assert child.process is not None
@@ -98,8 +97,7 @@ class Children:
                 if child.process.poll() is not None and self.events.empty():
                     break
                 continue
-            if event["part"] == child.name and event.get("event") == "ready":
-                child.ready = event
+            if event["part"] == child.name and event.get("event") == ready:
                 self._put_back(held)
                 return event
             if event["part"] == child.name and event.get("ok") is False and event.get("code") in REGISTRY:

@@ -1,0 +1,94 @@
+"""The demo's network: one node, one hub and this machine as its miner, each a process of its own in one home."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from dccn.demo.children import Children
+
+FLEET = "demo"
+RECORD_INTERVAL_MS = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where the parts keep their data."""
+
+    home: Path
+
+    @property
+    def node(self) -> Path:
+        return self.home / "node"
+
+    @property
+    def hub(self) -> Path:
+        return self.home / "hub"
+
+    @property
+    def agent(self) -> Path:
+        return self.home / "agent"
+
+    @property
+    def logs(self) -> Path:
+        return self.home / "logs"
+
+
+class Network:
+    """Starts the parts in their order and knows how to reach them."""
+
+    def __init__(self, places: Places, listen: str) -> None:
+        self.places = places
+        self.listen = listen
+        self.children = Children(places.logs)
+        self.rpc_url = ""
+        self.page_url = ""
+        self.device_url = ""
+        self.admin_secret: str | None = None
+
+    def start(self) -> None:
+        """Bring up chain, hub and agent; each is started when the one before it says that it is ready."""
+        prepare(self.places)
+        self.rpc_url = str(self.children.start("node", *self._node())["rpc"])
+        hub = self.children.start("hub", *self._hub())
+        self.page_url, self.device_url = str(hub["page"]), str(hub["devices"])
+        self.admin_secret = hub.get("admin_secret")
+        self.children.start("agent", *self._agent(), ready="agent_started")
+
+    def stop(self) -> None:
+        self.children.stop()
+
+    def join_line(self) -> str:
+        """What to type on another machine to let it join, with a token made for it."""
+        return f"dccn agent run --hub {self.device_url} --token {new_token(self.places.hub)}"
+
+    def _node(self) -> tuple[str, ...]:
+        return ("node", "run", "--home", str(self.places.node))
+
+    def _hub(self) -> tuple[str, ...]:
+        where = ("--home", str(self.places.hub), "--fleet", FLEET, "--listen", self.listen, "--node", self.rpc_url)
+        return ("hub", "run", *where, "--record-interval-ms", str(RECORD_INTERVAL_MS))
+
+    def _agent(self) -> tuple[str, ...]:
+        enrolled = (self.places.agent / "enrolment.json").exists()
+        token = () if enrolled else ("--hub", self.device_url, "--token", new_token(self.places.hub))
+        return ("agent", "run", "--home", str(self.places.agent), *token)
+
+
+def prepare(places: Places) -> None:
+    """Make the hub's keys and a genesis that funds it, unless an earlier run left them."""
+    from chain.node import home as node_home
+    from fleet.hub.identity.keyfiles import open_account
+
+    if node_home.exists(places.node):
+        return
+    places.hub.mkdir(parents=True, exist_ok=True)
+    node_home.init_demo(places.node, open_account(places.hub).address, time.time_ns())
+
+
+def new_token(hub_home: Path) -> str:
+    """A one-time enrolment token of the hub in this home."""
+    from fleet.hub.actions.offline import create_token
+
+    return create_token(hub_home, FLEET)

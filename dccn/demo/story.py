@@ -1,0 +1,41 @@
+"""The demo as a person reads it: one line per thing that happened."""
+
+from __future__ import annotations
+
+from appliance.agent.events import EVENTS
+from dccn.demo.children import Event
+
+QUIET = frozenset({"ready", "agent_started"})
+"""Events that the demo itself has already told."""
+
+
+class Story:
+    """Turns events into lines with the seconds since the start.
+
+    `first_reward_s` is when the machine had proof of its first pay, None before.
+    """
+
+    def __init__(self, started_s: float) -> None:
+        self._started_s = started_s
+        self.first_reward_s: float | None = None
+
+    def line(self, event: Event, now_s: float) -> str | None:
+        """The line for an event, or None where there is nothing to tell; both times count the same clock."""
+        name = str(event.get("event"))
+        if name in QUIET or name not in EVENTS:
+            return None
+        sentence = EVENTS[name].format_map(_Known(event))
+        if name == "reward_verified" and self.first_reward_s is None:
+            self.first_reward_s = now_s - self._started_s
+            sentence += f": the first reward, verified by this machine {self.first_reward_s:.1f} s after the start"
+        return self.tell(str(event["part"]), sentence, now_s)
+
+    def tell(self, part: str, sentence: str, now_s: float) -> str:
+        return f"{now_s - self._started_s:7.1f} s  {part:<6} {sentence}"
+
+
+class _Known(dict[str, object]):
+    """Fields of an event; a field that a part left out reads as unknown instead of breaking the line."""
+
+    def __missing__(self, key: str) -> str:
+        return "unknown"
