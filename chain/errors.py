@@ -48,6 +48,8 @@ REGISTRY: dict[str, ErrorCode] = {
     "light_not_enough_trust": ErrorCode(33, "Too few trusted validators signed the new header.", "Fetch a header in between."),
     "light_expired": ErrorCode(34, "The trusted header is older than the trusting period.", "Start from a fresh trusted height and hash."),
     "proof_invalid": ErrorCode(35, "The inclusion or state proof does not lead to the root.", "Ask another node; this one may lie."),
+    "height_unknown": ErrorCode(36, "The node has no block or state of this height.", "Ask for another height, or ask another node."),
+    "tx_not_found": ErrorCode(37, "No block here holds a transaction with this hash.", "Wait for the next block, or send it again."),
     # Work records
     "record_foreign": ErrorCode(50, "The record names another device than its topic or signer.", "One key, one device: do not copy identities."),
     "record_replay": ErrorCode(51, "The record was accepted already.", "Nothing to do: the receipt is given again."),

@@ -46,6 +46,6 @@ def add_precommits(counts: Counts, commit: CommitInfo) -> dict[bytes, int]:
 
 def writes_of(counts: Counts, stored: Iterable[bytes]) -> dict[bytes, bytes | None]:
     """What makes the table hold exactly `counts`, given the addresses that it holds now."""
-    writes: dict[bytes, bytes | None] = {address: None for address in stored}
+    writes: dict[bytes, bytes | None] = dict.fromkeys(stored)
     writes.update({address: height_key(count) for address, count in counts.items()})
     return writes

@@ -17,7 +17,7 @@ TABLES = ("state", "diff", "meta", "beacon", "participation")
 class StateStore(Database):
     """The application's own database: `state` is the tree's content, the rest is beside the tree."""
 
-    HEIGHT, APP_HASH, CHAIN = b"height", b"app_hash", b"chain"
+    HEIGHT, TIME, APP_HASH, CHAIN = b"height", b"time", b"app_hash", b"chain"
 
     def __init__(self, folder: Path, *, initial_bytes: int = INITIAL_MAP_BYTES) -> None:
         super().__init__(folder, TABLES, initial_bytes=initial_bytes)
@@ -26,6 +26,11 @@ class StateStore(Database):
     def height(self) -> int:
         """The last committed height; 0 before the first block."""
         return int.from_bytes(self.get("meta", self.HEIGHT) or b"", "big")
+
+    @property
+    def time_ns(self) -> int:
+        """The header time of `height`, nanoseconds since the Unix epoch; that of genesis before the first block."""
+        return int.from_bytes(self.get("meta", self.TIME) or b"", "big")
 
     @property
     def app_hash(self) -> bytes:
