@@ -294,9 +294,8 @@ def test_an_expired_certificate(hub: Hub, alice: Device) -> None:
 
 
 def test_another_fleets_topic(hub: Hub, mallory: Device, alice: Device) -> None:
-    message = replace(
-        mallory.message(mallory.sign(mallory.draft())), topic=f"dccn/v1/away/{topic_id(mallory.id)}/proof/work"
-    )
+    topic = f"dccn/v1/away/{topic_id(mallory.id)}/proof/work"
+    message = Message(topic, mallory.sign(mallory.draft()), NOW_MS)
     assert hub.take(message, alice.message(alice.next())) == ["record_foreign"]
 
 

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+import msgspec
+
 NO_HASH: Final = bytes(32)
 """`prev` of the record with sequence number 0."""
 MAX_BEYOND: Final = 1_024
@@ -20,8 +22,7 @@ MAX_MISSING: Final = 256
 Place = Literal["next", "beyond", "record_replay", "record_contradiction", "record_gap", "record_broken_chain"]
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(msgspec.Struct, frozen=True, gc=False):
     """One record as the chain sees it: the hash of its payload and the hash of its predecessor's."""
 
     hash: bytes

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import msgspec
+
 from chain.crypto.keys import PublicKey
 from chain.proofs.pog.format import Commitment, Proof
 from chain.wire.cose import Envelope
@@ -15,8 +17,7 @@ ChainKey = tuple[bytes, bytes]
 """(device id, record chain id)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(msgspec.Struct, frozen=True):
     """One publication as the broker gave it; `token` is the link's, to acknowledge it with (None: nothing to do)."""
 
     topic: str
@@ -82,8 +83,7 @@ class Snapshot:
     commitments: dict[tuple[int, bytes, str], bytes] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class AcceptedRecord:
+class AcceptedRecord(msgspec.Struct, frozen=True):
     """A work record to be stored. `to_ms` ends its interval by the device's clock; a `stale` one earns nothing."""
 
     device: bytes
@@ -161,8 +161,7 @@ class Decisions:
     receipts: dict[ChainKey, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class SignatureCheck:
+class SignatureCheck(msgspec.Struct, frozen=True):
     """One signature to verify: the envelope, the key that must have signed it, and the purpose."""
 
     envelope: Envelope

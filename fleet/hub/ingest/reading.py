@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+import msgspec
+
 from chain.errors import Malformed, Refused
 from chain.proofs.delegation import SignedDelegation, open_delegation
 from chain.proofs.fields import Fields
@@ -31,8 +33,7 @@ Statement = SignedRecord | Commitment | OpeningBody
 """What a record key signs."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(msgspec.Struct, frozen=True):
     """A message that parses. `content` is None for a JSON document; `envelope` is what to check a signature on."""
 
     message: Message

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
+
 from chain.crypto.keys import PublicKey
 from chain.errors import Refused
 from chain.proofs.delegation import SignedDelegation
@@ -52,8 +54,7 @@ class Rules:
     stale_ms: int = STALE_MS
 
 
-@dataclass(frozen=True, slots=True)
-class _Claim:
+class _Claim(msgspec.Struct, frozen=True):
     """A reading with the device that sent it and the delegation that its signature must be by."""
 
     reading: Reading
