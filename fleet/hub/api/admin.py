@@ -9,6 +9,7 @@ import msgspec
 from litestar import Litestar, Request, Response, get, post
 from litestar.datastructures import State
 from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.params import Parameter
 from litestar.response import ServerSentEvent
 from litestar.static_files import create_static_files_router
@@ -60,7 +61,7 @@ class Audited(msgspec.Struct, frozen=True):
 def page(request: AnyRequest) -> Response[str]:
     hub = _hub(request)
     reachable = hub.settings.listen not in ("127.0.0.1", "::1", "localhost")
-    html = _renderer(request).page(_overview(hub), hub.device_url, reachable)
+    html = _renderer(request).page(_overview(hub), hub.device_url, hub.ports.page, reachable)
     return Response(html, media_type="text/html; charset=utf-8")
 
 
@@ -133,7 +134,9 @@ def page_app(hub: Hub) -> Litestar:
         exception_handlers=HANDLERS,
         before_request=only_loopback_names,
         after_request=add_headers,
-        openapi_config=OpenAPIConfig(title="dccn hub", version="1", path="/schema"),
+        openapi_config=OpenAPIConfig(
+            title="dccn hub", version="1", path="/schema", render_plugins=[JsonRenderPlugin()]
+        ),
         logging_config=None,
     )
 

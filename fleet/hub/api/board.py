@@ -79,7 +79,7 @@ class Board:
         self.started_ms = now_ms()
         self.version = 0
         self._now_ms = now_ms
-        self._wakers: list[Callable[[], None]] = []
+        self._wakers: list[Callable[[], object]] = []
 
     def follow(self, store: Store, bus: EventBus) -> None:
         """Read the totals, then listen. Call it before anything publishes."""
@@ -94,7 +94,7 @@ class Board:
                 self._note_reward(address.encode(row.owner), row.reward_epoch, int(row.amount))
         bus.listen(self.note)
 
-    def on_change(self, waker: Callable[[], None]) -> Callable[[], None]:
+    def on_change(self, waker: Callable[[], object]) -> Callable[[], None]:
         """Call `waker` (any thread) after each change; the returned function ends that."""
         self._wakers = [*self._wakers, waker]
 

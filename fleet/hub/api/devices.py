@@ -14,6 +14,7 @@ import msgspec
 from litestar import Litestar, Request, Response, get, post
 from litestar.datastructures import State
 from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.params import Parameter
 
 from chain.crypto.keys import PublicKey
@@ -183,7 +184,9 @@ def device_app(hub: Hub) -> Litestar:
         request_max_body_size=MAX_ENROLMENT_BYTES,
         exception_handlers=HANDLERS,
         after_request=add_headers,
-        openapi_config=OpenAPIConfig(title="dccn hub: devices", version="1", path="/schema"),
+        openapi_config=OpenAPIConfig(
+            title="dccn hub: devices", version="1", path="/schema", render_plugins=[JsonRenderPlugin()]
+        ),
         logging_config=None,
     )
 

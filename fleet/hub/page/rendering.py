@@ -32,10 +32,10 @@ class Renderer:
         self._environment.filters.update(FILTERS)
         self._environment.filters["line"] = line
 
-    def page(self, view: Overview, device_url: str, reachable: bool) -> str:
+    def page(self, view: Overview, device_url: str, page_port: int, reachable: bool) -> str:
         """The whole page. `reachable` says whether other machines can get to `device_url`."""
         template = self._environment.get_template("page.html")
-        return template.render(view=view, parts=PARTS, device_url=device_url, reachable=reachable)
+        return template.render(view=view, device_url=device_url, page_port=page_port, reachable=reachable)
 
     def parts(self, view: Overview) -> dict[str, str]:
         """The live parts by their element id."""
