@@ -1,0 +1,179 @@
+"""Following a chain without trusting the node that answers: skipping verification by bisection."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import NoReturn, Protocol
+
+from chain.errors import Refused, Unavailable
+from chain.light.rpc import QueryAnswer, RawBlock, TxAnswer
+from chain.light.store import MemoryTrustStore, TrustStore
+from chain.light.step import LightBlock, TrustedState, TrustOptions, verify, verify_own_commit
+from chain.wire.cometbft import Header, SignedHeader, ValidatorSet
+
+DEFAULT_OPTIONS = TrustOptions()
+
+STEPS_MAX = 128
+"""Verifications per request; bisection over 2^64 heights needs at most 64 pivots, twice that is a lying node."""
+
+BACKWARD_MAX = 1_000
+"""Headers below the oldest trusted one are reached link by link, up to this many."""
+
+
+class HeaderSource(Protocol):
+    """The part of `RpcClient` that a witness needs."""
+
+    def signed_header(self, height: int | None = None) -> SignedHeader: ...
+
+
+class ChainSource(HeaderSource, Protocol):
+    """The part of `RpcClient` that a light client and the proofs of `inclusion` need."""
+
+    def validators(self, height: int | None = None) -> ValidatorSet: ...
+
+    def abci_query(self, path: str, data: bytes, height: int = 0, prove: bool = True) -> QueryAnswer: ...
+
+    def block(self, height: int | None = None) -> RawBlock: ...
+
+    def tx(self, tx_hash: bytes) -> TxAnswer | None: ...
+
+
+class LightClient:
+    """Headers of one chain, each verified from the trusted height and hash on.
+
+    Refused: `light_invalid` when the node's answer does not verify (it may lie), `light_expired` when what is trusted
+    is older than the trusting period, `light_not_enough_trust` when no chain of signatures leads to the header.
+    """
+
+    def __init__(
+        self,
+        rpc: ChainSource,
+        chain_id: str,
+        trusted_height: int,
+        trusted_hash: bytes,
+        *,
+        options: TrustOptions = DEFAULT_OPTIONS,
+        store: TrustStore | None = None,
+        witnesses: Sequence[HeaderSource] = (),
+        now_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self.rpc = rpc
+        self.chain_id = chain_id
+        self._anchor = (trusted_height, trusted_hash)
+        self._options = options
+        self._store = MemoryTrustStore() if store is None else store
+        self._witnesses = witnesses
+        self._now_ns = now_ns
+        self._backward: dict[int, Header] = {}
+
+    def update(self) -> Header:
+        """The newest header that the node has, verified."""
+        trusted = self._newest()
+        newest = self.rpc.signed_header()
+        if newest.header.height <= trusted.height:
+            return trusted.header
+        return self._advance(trusted, self._fetch(newest.header.height, newest)).header
+
+    def header(self, height: int) -> Header:
+        """The verified header of `height`, whether it lies before or after what is known."""
+        self._newest()  # sets the anchor on first use
+        trusted = self._store.at_or_below(height)
+        if trusted is None:
+            return self._walk_back(height)
+        if trusted.height == height:
+            return trusted.header
+        self._check_fresh(trusted)
+        return self._advance(trusted, self._fetch(height)).header
+
+    def newest_trusted(self) -> Header | None:
+        """What is believed already, without asking anybody."""
+        state = self._store.newest()
+        return None if state is None else state.header
+
+    def _newest(self) -> TrustedState:
+        state = self._store.newest()
+        if state is None:
+            state = self._anchor_state()
+            self._store.put(state)
+        self._check_fresh(state)
+        return state
+
+    def _anchor_state(self) -> TrustedState:
+        height, trusted_hash = self._anchor
+        block = self._fetch(height)
+        if block.header.hash() != trusted_hash:
+            _lied(f"the header of trusted height {height} has hash {block.header.hash().hex()}, not the trusted one")
+        verdict = verify_own_commit(block)
+        if not verdict.ok:
+            _lied(f"trusted height {height}: {verdict.reason}")
+        return _state(block)
+
+    def _check_fresh(self, state: TrustedState) -> None:
+        age_ns = self._now_ns() - state.header.time_ns
+        if age_ns >= self._options.trusting_period_ns:
+            raise Refused("light_expired", f"trusted height {state.height} is {age_ns // 10**9} s old")
+
+    def _advance(self, trusted: TrustedState, target: LightBlock) -> TrustedState:
+        """Verify `target`, halving the distance whenever too few trusted validators signed it."""
+        pending = [target]
+        for _ in range(STEPS_MAX):
+            block = pending[-1]
+            verdict = verify(trusted, block, self._now_ns(), self._options)
+            if verdict.outcome == "SUCCESS":
+                trusted = _state(pending.pop())
+                if not pending:
+                    self._compare_with_witnesses(trusted)
+                    self._store.put(trusted)
+                    return trusted
+                self._store.put(trusted)
+            elif verdict.outcome == "INVALID":
+                _lied(f"height {block.height}: {verdict.reason}")
+            else:
+                pending.append(self._fetch((trusted.height + block.height) // 2))
+        raise Refused("light_not_enough_trust", f"no chain of signatures leads to height {target.height}")
+
+    def _walk_back(self, height: int) -> Header:
+        """Down from the oldest trusted header by last_block_id: hashes need no signatures."""
+        anchor_height = self._anchor[0]
+        known = self._backward.get(height)
+        if known is not None:
+            return known
+        if not 1 <= height < anchor_height or anchor_height - height > BACKWARD_MAX:
+            raise Refused("light_not_enough_trust", f"height {height} is too far below trusted height {anchor_height}")
+        child = self.header(anchor_height)
+        for below in range(anchor_height - 1, height - 1, -1):
+            parent = self._backward.get(below) or self.rpc.signed_header(below).header
+            if parent.hash() != child.last_block_id.hash or parent.height != below:
+                _lied(f"header {below} is not the one that header {child.height} links to")
+            child = parent
+            self._backward[below] = parent
+        return child
+
+    def _fetch(self, height: int, signed: SignedHeader | None = None) -> LightBlock:
+        signed = self.rpc.signed_header(height) if signed is None else signed
+        header = signed.header
+        if (header.height, header.chain_id) != (height, self.chain_id):
+            _lied(f"asked for height {height} of {self.chain_id!r}, got {header.height} of {header.chain_id!r}")
+        validators = self.rpc.validators(height)
+        unchanged = header.next_validators_hash == header.validators_hash
+        return LightBlock(signed, validators, validators if unchanged else self.rpc.validators(height + 1))
+
+    def _compare_with_witnesses(self, state: TrustedState) -> None:
+        """A second opinion: two different headers of one height, both with signatures, are an attack in progress."""
+        for witness in self._witnesses:
+            try:
+                other = witness.signed_header(state.height).header
+            except (Refused, Unavailable):
+                continue  # behind, or gone: it cannot contradict
+            if other.hash() != state.header.hash():
+                _lied(f"a witness has another header {state.height}: {other.hash().hex()}")
+
+
+def _state(block: LightBlock) -> TrustedState:
+    assert block.next_validators is not None
+    return TrustedState(block.signed_header, block.next_validators)
+
+
+def _lied(why: str) -> NoReturn:
+    raise Refused("light_invalid", why)
