@@ -184,12 +184,7 @@ class Renewal:
         enrolment = load_enrolment(self._settings.enrolment_file)
         if enrolment is None:
             raise Malformed("usage", f"{self._settings.home} is not enrolled: dccn agent enrol --hub URL")
-        client = HubClient(
-            HubAddress.parse(enrolment.hub_url),
-            context_for(enrolment.ca_pem),
-            timeout_s=self._settings.http_timeout_s,
-            now_ms=_known_time(self._clock),
-        )
+        client = hub_client_for(enrolment, self._settings, self._clock)
         try:
             requested = Requested.make(self._identity.topic_id)
             request = RenewRequest(self._identity.device, requested.csr, client.nonce())
@@ -210,6 +205,16 @@ class Renewal:
         _adopt(self._settings, fresh, requested, self._clock, self._emit, asked_ms, answered_ms)
         self._emit("certificate_renewed", not_after=fresh.not_after_ms)
         return fresh
+
+
+def hub_client_for(enrolment: Enrolment, settings: Settings, clock: HubClock) -> HubClient:
+    """A connection to the hub of this enrolment, trusting what was pinned then."""
+    return HubClient(
+        HubAddress.parse(enrolment.hub_url),
+        context_for(enrolment.ca_pem),
+        timeout_s=settings.http_timeout_s,
+        now_ms=_known_time(clock),
+    )
 
 
 def _exchange(client: HubClient, clock: HubClock, path: str, envelope: bytes) -> tuple[bytes, int, int]:

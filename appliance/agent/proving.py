@@ -94,6 +94,7 @@ class Proving:
         self._answered: dict[int, Answered] = {}
         self._stop = threading.Event()
         self.rate_ops_per_s: int | None = None
+        self.last_height: int | None = None
 
     def take(self, command: Command) -> None:
         """Handler for both commands: queue it and return; when the queue is full the newest is dropped."""
@@ -156,7 +157,7 @@ class Proving:
         commitment = Commitment(self._device, CPU_NAME, profile.name, computed.rows, computed.root, height)
         self._publish_commit(self._signed(commitment.encoded(), COMMITMENT_TAG))
         rate = operations_per_second(profile, computed.rows, computed.elapsed_ms)
-        self.rate_ops_per_s = rate
+        self.rate_ops_per_s, self.last_height = rate, height
         self._answered = {**dict(list(self._answered.items())[-1:]), height: Answered(commitment, rate)}
         self._note_answer(Answer(height, POG, computed.root))
         self._emit(

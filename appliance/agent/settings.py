@@ -74,6 +74,10 @@ class Settings:
         return self.home / "light.json"
 
     @property
+    def seen_file(self) -> Path:
+        return self.home / "rewards.json"
+
+    @property
     def status_file(self) -> Path:
         return self.home / "status.json"
 

@@ -1,4 +1,4 @@
-"""What the agent knows about itself, in one file that anybody on the machine can read while it runs and after it died."""
+"""What the agent knows about itself, in one file that can be read while it runs and after it died."""
 
 from __future__ import annotations
 

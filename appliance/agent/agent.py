@@ -1,0 +1,140 @@
+"""The agent: enrols if it must, starts every component in a thread of its own, keeps them running, stops cleanly."""
+
+from __future__ import annotations
+
+import platform
+import signal
+import threading
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from typing import Protocol
+
+from appliance.agent import enrolment as enrolling
+from appliance.agent.answer import Enrolment, load_enrolment
+from appliance.agent.clock import HubClock
+from appliance.agent.components import assemble
+from appliance.agent.enrolment import Renewal
+from appliance.agent.events import Emit, EventStream
+from appliance.agent.files import exclusively, prepare_home
+from appliance.agent.identity import Identity, open_identity
+from appliance.agent.settings import Settings
+from chain.errors import DccnError, Malformed
+
+RESTART_FIRST_S = 1.0
+RESTART_CAP_S = 60.0
+JOIN_TIMEOUT_S = 5.0
+
+
+class Component(Protocol):
+    """One concern: `run` works until `stop` is set, or returns when its work is done for good."""
+
+    name: str
+
+    def run(self, stop: threading.Event) -> None: ...
+
+
+def run(settings: Settings, *, stop: threading.Event | None = None, emit: Emit | None = None) -> int:
+    """Run the agent until SIGTERM, SIGINT or `stop`; returns 0.
+
+    Enrols first when the home is not enrolled and `settings.hub_url` is given. Raises Faulty `home_invalid` when another
+    agent runs on this home, Malformed `usage` when there is no enrolment and no hub, and what enrolling raises.
+    """
+    stop = stop or threading.Event()
+    prepare_home(settings.home)
+    with exclusively(settings.home):
+        restore = _stop_on_signals(stop)
+        try:
+            _run(settings, stop, emit)
+        finally:
+            restore()
+    return 0
+
+
+def enrol(settings: Settings) -> dict[str, str]:
+    """Enrol `settings.home` with `settings.hub_url` and return what to show: device, fleet, hub, chain_id."""
+    if settings.hub_url is None:
+        raise Malformed("usage", "enrolling needs the hub's address: --hub https://HOST:PORT")
+    stop = threading.Event()
+    prepare_home(settings.home)
+    with exclusively(settings.home):
+        restore = _stop_on_signals(stop)
+        try:
+            joined = enrolling.enrol(settings, settings.hub_url, settings.token, stop=stop)
+        finally:
+            restore()
+        identity = open_identity(settings.identity_file)
+    answer = joined.answer
+    return {"device": identity.topic_id, "fleet": answer.fleet, "hub": joined.hub_url, "chain_id": answer.chain_id}
+
+
+def agent_version() -> str:
+    try:
+        return version("dccn")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def _run(settings: Settings, stop: threading.Event, emit: Emit | None) -> None:
+    clock = HubClock(settings.clock_file)
+    emit = emit or EventStream(as_json=settings.json, now_ms=clock.now_ms)
+    identity = open_identity(settings.identity_file)
+    emit("agent_started", version=agent_version(), device=identity.topic_id, home=str(settings.home))
+    enrolment = _member(settings, identity, clock, emit, stop)
+    parts = assemble(
+        settings, identity, enrolment, clock, emit, agent=f"dccn {agent_version()}", system=platform.platform()
+    )
+    threads = [_thread(component, stop, emit) for component in parts.components]
+    for thread in threads:
+        thread.start()
+    stop.wait()
+    parts.wake()
+    for thread in threads:
+        thread.join(JOIN_TIMEOUT_S)
+    parts.close()
+    emit("agent_stopped", reason="asked to")
+
+
+def _member(settings: Settings, identity: Identity, clock: HubClock, emit: Emit, stop: threading.Event) -> Enrolment:
+    """The stored enrolment, refreshed when the hub answers, which also tells the time; or a new one."""
+    stored = load_enrolment(settings.enrolment_file)
+    if stored is None:
+        if settings.hub_url is None:
+            raise Malformed("usage", f"{settings.home} is not enrolled, and no hub is given: --hub https://HOST:PORT")
+        return enrolling.enrol(settings, settings.hub_url, settings.token, clock=clock, emit=emit, stop=stop)
+    try:
+        return Renewal(settings, identity, clock, emit, lambda _fresh: None).renew()
+    except DccnError as error:
+        if error.code == "device_unknown" and settings.hub_url is not None and settings.token is not None:
+            return enrolling.enrol(settings, settings.hub_url, settings.token, clock=clock, emit=emit, stop=stop)
+        emit("renewal_failed", reason=error.message, code=error.code, again_s=enrolling.RETRY_FIRST_S)
+        return stored
+
+
+def _thread(component: Component, stop: threading.Event, emit: Emit) -> threading.Thread:
+    def keep() -> None:
+        delay_s = RESTART_FIRST_S
+        while not stop.is_set():
+            try:
+                component.run(stop)
+                return
+            except Exception as error:  # one concern that fails must not take the others along
+                reason = error.message if isinstance(error, DccnError) else f"{type(error).__name__}: {error}"
+                emit("component_failed", component=component.name, reason=reason, again_s=delay_s)
+                stop.wait(delay_s)
+                delay_s = min(delay_s * 2, RESTART_CAP_S)
+
+    return threading.Thread(target=keep, name=component.name, daemon=True)
+
+
+def _stop_on_signals(stop: threading.Event) -> Callable[[], None]:
+    """SIGTERM and SIGINT set `stop`; the answer puts the old handlers back. Without effect outside the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        return lambda: None
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    before = [signal.signal(number, lambda _number, _frame: stop.set()) for number in numbers]
+
+    def restore() -> None:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+    return restore
