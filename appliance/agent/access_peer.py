@@ -158,7 +158,7 @@ class AccessPeer:
         return self._looking_for
 
     def _verify(self, document: dict[str, Any], chain: bytes, seq: int) -> Included:
-        """Leaf -> batch root -> transaction -> data_hash of a verified header; Refused `proof_invalid` at a wrong step."""
+        """Leaf -> batch root -> transaction -> data_hash of a verified header. Refused `proof_invalid`."""
         inclusion = Inclusion.from_document(document)
         raw, tx_hash, height, reward_epoch = _located(document)
         if open_record(raw).hash != self._spool.accepted_hash(chain, seq):

@@ -36,8 +36,8 @@ class Component(Protocol):
 def run(settings: Settings, *, stop: threading.Event | None = None, emit: Emit | None = None) -> int:
     """Run the agent until SIGTERM, SIGINT or `stop`; returns 0.
 
-    Enrols first when the home is not enrolled and `settings.hub_url` is given. Raises Faulty `home_invalid` when another
-    agent runs on this home, Malformed `usage` when there is no enrolment and no hub, and what enrolling raises.
+    Enrols first when the home is not enrolled and `settings.hub_url` is given. Raises Faulty `home_invalid` when
+    another agent runs on this home, Malformed `usage` without enrolment and hub, and what enrolling raises.
     """
     stop = stop or threading.Event()
     prepare_home(settings.home)

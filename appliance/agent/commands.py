@@ -45,7 +45,7 @@ class Commands:
         """Let `handler` obey commands of this kind; it runs in the connection's thread and must return at once."""
         self._handlers[kind] = handler
 
-    def receive(self, envelope: bytes) -> Command:
+    def receive(self, envelope: bytes) -> None:
         """Check a command, take note of its version and obey it. Raises Malformed, or Refused `command_invalid`."""
         with self._lock:
             command = self._gate.open(envelope, now_ms=self._clock.now_ms(), last_version=self._version)
@@ -55,7 +55,6 @@ class Commands:
             write_json(self._path, {FILE_FIELD: command.version})
             self._version = command.version
         handler(command)
-        return command
 
 
 def _stored_version(path: Path) -> int:

@@ -28,7 +28,7 @@ from appliance.agent.settings import Settings
 from appliance.agent.spool import Spool
 from appliance.agent.status import StatusBoard
 from appliance.agent.telemetry import Gauges, Telemetry
-from appliance.agent.verified_chain import VerifiedChain, light_clients
+from appliance.agent.verified_chain import LightClients, VerifiedChain
 from chain.crypto.address import address
 from fleet.protocol.topics import (
     COMMAND_POG,
@@ -99,9 +99,8 @@ def assemble(
     commands = Commands(settings.versions_file, identity, clock, enrolment)
     record_key = RecordKey(identity, boot, answer.chain_id, spool, clock)
     hub_account = address(enrolment.sponsor)
-    chain = VerifiedChain(
-        settings.rpc_urls or answer.rpc, hub_account, light_clients(settings.light_file, current.get, clock.now_ms)
-    )
+    light = LightClients(settings.home, current.get, clock.now_ms, settings.http_timeout_s)
+    chain = VerifiedChain(settings.rpc_urls or answer.rpc, hub_account, light.make, light.forget)
     inventory = Inventory(gpus)
 
     delivery = Delivery(

@@ -13,6 +13,7 @@ from appliance.agent.owner import Owner
 from appliance.agent.status import StatusBoard
 from appliance.agent.verified_chain import VerifiedChain
 from chain.errors import DccnError, Refused, Unavailable
+from chain.wire import transactions
 from chain.wire.bodies import device_register, device_register_bytes
 from chain.wire.transactions import Transaction
 from fleet.protocol.enrolment import REGISTRATION_PATH
@@ -82,18 +83,15 @@ class Registration:
         chain_id = enrolment.answer.chain_id
         account, height = self._chain.account(self._owner.account)
         agreed = self._identity.key.sign(device_register_bytes(chain_id, self._owner.account, self._identity.public))
-        kind, body = device_register(self._identity.public, agreed)
-        unsigned = Transaction(
-            type=kind,
-            sender=self._owner.key.public,
+        return transactions.sign(
+            self._owner.key,
+            chain_id,
+            device_register(self._identity.public, agreed),
             nonce=account.nonce,
             fee=enrolment.answer.transaction_fee,
             valid_until_height=height + VALID_HEIGHTS,
-            body=body,
             fee_payer=enrolment.sponsor,
-            fee_signature=b"",
         )
-        return unsigned.sign(self._owner.key, chain_id)
 
     def _send(self) -> bool:
         try:

@@ -70,10 +70,6 @@ class Settings:
         return self.home / "versions.json"
 
     @property
-    def light_file(self) -> Path:
-        return self.home / "light.json"
-
-    @property
     def seen_file(self) -> Path:
         return self.home / "rewards.json"
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
-from chain.errors import Refused, Unavailable
+from appliance.agent.answer import Enrolment
+from chain.errors import DccnError, Refused, Unavailable
 from chain.light.client import LightClient
 from chain.light.inclusion import verified_beacon, verified_state, verified_transaction
+from chain.light.rpc import RpcClient
+from chain.light.store import FileTrustStore
 from chain.wire.state import (
     Account,
     Device,
@@ -33,14 +37,23 @@ class Proven:
 
 
 class VerifiedChain:
-    """One light client for all threads; `make_client(url)` builds it for a node. A node that does not answer `update` is
-    left for the next one."""
+    """One light client for all threads: `make_client(url)` builds it for a node, `forget` drops the stored trust.
 
-    def __init__(self, urls: Sequence[str], hub: bytes, make_client: Callable[[str], LightClient]) -> None:
+    A node that does not answer `update` is left for the next one.
+    """
+
+    def __init__(
+        self,
+        urls: Sequence[str],
+        hub: bytes,
+        make_client: Callable[[str], LightClient],
+        forget: Callable[[], None] = lambda: None,
+    ) -> None:
         assert urls, "the hub named no chain node"
         self._urls = list(urls)
         self._hub = hub
         self._make_client = make_client
+        self._forget = forget
         self._lock = threading.RLock()
         self._client: LightClient | None = None
         self.verified_height: int | None = None
@@ -49,11 +62,11 @@ class VerifiedChain:
         """Follow the chain to its newest header; its height."""
         try:
             header = self._with_client(lambda client: client.update())
-        except Unavailable:
-            self._try_next_node()
+        except DccnError as error:
+            self._begin_again(drop_trust=error.code == "light_expired", next_node=isinstance(error, Unavailable))
             raise
-        self.verified_height = max(self.verified_height or 0, header.height)
-        return self.verified_height
+        self.verified_height = header.height
+        return header.height
 
     def beacon(self, height: int) -> bytes:
         """The beacon of a block; Unavailable while there is no such block."""
@@ -97,8 +110,43 @@ class VerifiedChain:
                 self._client = self._make_client(self._urls[0])
             return ask(self._client)
 
-    def _try_next_node(self) -> None:
+    def _begin_again(self, *, drop_trust: bool, next_node: bool) -> None:
         with self._lock:
-            if len(self._urls) > 1:
+            if drop_trust:  # this machine was off for weeks: the hub named a newer height when it renewed us
+                self._forget()
+                self._client = None
+            elif next_node and len(self._urls) > 1:
                 self._urls.append(self._urls.pop(0))
                 self._client = None
+
+
+@dataclass(frozen=True, slots=True)
+class LightClients:
+    """Makes light clients that start where the last one stopped, or at the height that the hub named.
+
+    `folder` keeps one file per chain, so that a chain that was begun anew is not taken for the old one.
+    """
+
+    folder: Path
+    enrolment: Callable[[], Enrolment]
+    now_ms: Callable[[], int]
+    timeout_s: float
+
+    def make(self, url: str) -> LightClient:
+        answer = self.enrolment().answer
+        return LightClient(
+            RpcClient(url, self.timeout_s),
+            answer.chain_id,
+            answer.trusted_height,
+            answer.trusted_hash,
+            store=FileTrustStore(self.file),
+            now_ns=lambda: self.now_ms() * 1_000_000,
+        )
+
+    def forget(self) -> None:
+        """The stored header is too old to start from."""
+        self.file.unlink(missing_ok=True)
+
+    @property
+    def file(self) -> Path:
+        return self.folder / f"light-{self.enrolment().answer.genesis_hash.hex()[:16]}.json"
