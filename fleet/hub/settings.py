@@ -82,6 +82,14 @@ def choose_ports(settings: Settings) -> Ports:
     return Ports(**chosen)
 
 
+def listening_socket(host: str, port: int, name: str) -> socket.socket:
+    """Listen there. Raises Faulty(port_occupied) when somebody was faster."""
+    try:
+        return socket.create_server((host, port), family=_family(host), backlog=512)
+    except OSError as error:
+        raise Faulty("port_occupied", f"port {port} for {name} on {host}: {error.strerror}") from None
+
+
 def _pick(host: str, remembered: int | None, preferred: int, taken: set[int]) -> int:
     if remembered is not None and remembered not in taken and _is_free(host, remembered, _PATIENCE_S):
         return remembered

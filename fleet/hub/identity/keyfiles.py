@@ -41,6 +41,12 @@ def open_keys(home: Path, entropy: Callable[[int], bytes] = os.urandom) -> HubKe
     return HubKeys(fleet_root=key("fleet-root"), command=key("command"), account=key("account"))
 
 
+def open_account(home: Path, entropy: Callable[[int], bytes] = os.urandom) -> HubKeys:
+    """The keys of a hub that has not run yet: a genesis that funds it needs its `address`."""
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return open_keys(home, entropy)
+
+
 def write_private(path: Path, data: bytes) -> None:
     """Write a file of mode 0600 so that after a power cut it is there whole or not at all."""
     temporary = path.with_name(path.name + ".new")

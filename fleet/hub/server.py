@@ -1,0 +1,266 @@
+"""`dccn hub run`: store, broker, services and both HTTP servers as one program that starts and ends in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import importlib.metadata
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol, TextIO
+
+import uvicorn
+from litestar import Litestar
+
+from chain.errors import Faulty, Malformed
+from fleet.hub.actions.bus import EventBus
+from fleet.hub.actions.desk import Desk
+from fleet.hub.actions.events import BrokerStarted, BrokerStopped, HubStarted
+from fleet.hub.api.admin import page_app
+from fleet.hub.api.board import Board
+from fleet.hub.api.context import Hub
+from fleet.hub.api.devices import device_app
+from fleet.hub.broker.endpoint import BrokerEndpoint
+from fleet.hub.broker.supervisor import Broker
+from fleet.hub.identity.authority import HUB_USER
+from fleet.hub.identity.keyfiles import IDENTITY_FOLDER, write_private
+from fleet.hub.identity.membership import Identity
+from fleet.hub.ports import ChainPort, ProofPort
+from fleet.hub.settings import Ports, Settings, choose_ports, listening_socket
+from fleet.hub.store import open_store
+
+GRACE_S: Final = 3
+MAX_CONNECTIONS: Final = 1_000
+_log = logging.getLogger(__name__)
+
+
+class Services(Protocol):
+    """Ingest, proofs and the chain follower, as one thing to start and stop."""
+
+    @property
+    def chain(self) -> ChainPort: ...
+
+    @property
+    def proofs(self) -> ProofPort: ...
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+MakeServices = Callable[[Desk, Identity, BrokerEndpoint, Settings], Services]
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """Where everything is, once it is. `admin_secret` is text at the very first start, else None."""
+
+    page: str
+    devices: str
+    broker: str
+    admin_secret: str | None
+
+
+def run(settings: Settings) -> None:
+    """Run the hub until SIGTERM or SIGINT. Raises DccnError when it cannot start."""
+    asyncio.run(serve(settings, on_ready=lambda ready: _announce(ready, settings.json, sys.stdout)))
+
+
+async def serve(
+    settings: Settings,
+    *,
+    on_ready: Callable[[Ready], None],
+    stop: asyncio.Event | None = None,
+    make_services: MakeServices | None = None,
+) -> None:
+    """The whole hub in the running event loop, until `stop` is set or a signal comes."""
+    stop = stop or asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        with contextlib.suppress(ValueError, NotImplementedError, RuntimeError):
+            loop.add_signal_handler(number, stop.set)
+    with contextlib.ExitStack() as rim:
+        rim.enter_context(_locked(settings.home))
+        store = open_store(settings.home)
+        rim.callback(store.close)
+        desk = Desk(store, EventBus(), _now_ms)
+        identity = Identity.open(settings.home, settings.fleet, _now_ms)
+        ports = choose_ports(settings)
+        board = Board(_now_ms)
+        board.follow(store, desk.bus)
+        endpoint = await asyncio.to_thread(_start_broker, rim, settings, ports, desk, identity)
+        services = (make_services or _services())(desk, identity, endpoint, settings)
+        rim.callback(services.stop)
+        await asyncio.to_thread(services.start)
+        hub = Hub(
+            settings=settings,
+            ports=ports,
+            desk=desk,
+            identity=identity,
+            chain=services.chain,
+            proofs=services.proofs,
+            board=board,
+            broker=(endpoint.public_host, endpoint.port),
+        )
+        with desk.change() as change:
+            change.emit(HubStarted(at_ms=change.at_ms, version=importlib.metadata.version("dccn")))
+        await _serve_http(hub, rim, stop, lambda: on_ready(_ready(hub)))
+
+
+async def _serve_http(hub: Hub, rim: contextlib.ExitStack, stop: asyncio.Event, when_up: Callable[[], None]) -> None:
+    """Both HTTP servers, until `stop`."""
+    folder = hub.settings.home / IDENTITY_FOLDER
+    key, certificate = hub.identity.authority.issue_pair("hub", hub.settings.hosts, _now_ms())
+    write_private(folder / "server.key", key)
+    write_private(folder / "server.pem", certificate + hub.identity.authority.pem)
+    page, devices = page_app(hub), device_app(hub)
+    servers = [
+        (_server(page, None), rim.enter_context(listening_socket("127.0.0.1", hub.ports.page, "page"))),
+        (
+            _server(devices, folder),
+            rim.enter_context(listening_socket(hub.settings.listen, hub.ports.devices, "devices")),
+        ),
+    ]
+    tasks = [asyncio.create_task(server.serve(sockets=[sock])) for server, sock in servers]
+    waiting = asyncio.create_task(stop.wait())
+    up = asyncio.gather(*(server.up.wait() for server, _ in servers))
+    try:
+        await asyncio.wait([up, waiting, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        if up.done():
+            when_up()
+        await asyncio.wait([waiting, *tasks], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        page.state.live.closing.set()
+        waiting.cancel()
+        up.cancel()
+        for server, _ in servers:
+            server.should_exit = True
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, except that signals are the program's, and that it says when it is up."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.up = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.up.set()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _server(app: Litestar, tls: Path | None) -> _Server:
+    return _Server(
+        uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            limit_concurrency=MAX_CONNECTIONS,
+            timeout_graceful_shutdown=GRACE_S,
+            ssl_certfile=str(tls / "server.pem") if tls else None,
+            ssl_keyfile=str(tls / "server.key") if tls else None,
+        )
+    )
+
+
+def _start_broker(
+    rim: contextlib.ExitStack, settings: Settings, ports: Ports, desk: Desk, identity: Identity
+) -> BrokerEndpoint:
+    """Our own mosquitto, or the one that was given; and the hub's own certificate for either."""
+    folder = settings.home / IDENTITY_FOLDER
+    key, certificate = identity.authority.issue_pair(HUB_USER, [], _now_ms())
+    write_private(folder / "hub-client.key", key)
+    write_private(folder / "hub-client.pem", certificate)
+    files = {"ca": folder / "ca.pem", "certificate": folder / "hub-client.pem", "key": folder / "hub-client.key"}
+    if settings.broker is not None:
+        host, port = _host_and_port(settings.broker)
+        return BrokerEndpoint(host, port, public_host=host, **files)
+    broker = Broker(settings.home / "broker", settings.listen, ports.broker, settings.fleet)
+
+    def started() -> None:
+        with desk.change() as change:
+            change.emit(BrokerStarted(at_ms=change.at_ms, port=ports.broker))
+
+    def ended(reason: str) -> None:
+        with desk.change() as change:
+            change.emit(BrokerStopped(at_ms=change.at_ms, reason=reason))
+
+    broker.on_start, broker.on_exit = started, ended
+    rim.callback(broker.stop)
+    broker.start(identity.authority, settings.hosts, _now_ms())
+    local = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.listen, settings.listen)
+    return BrokerEndpoint(local, ports.broker, public_host=settings.public_host, **files)
+
+
+def _services() -> MakeServices:
+    from fleet.hub.services import HubServices
+
+    return HubServices
+
+
+def _ready(hub: Hub) -> Ready:
+    broker_host, broker_port = hub.broker
+    return Ready(
+        page=f"http://127.0.0.1:{hub.ports.page}",
+        devices=hub.device_url,
+        broker=f"{broker_host}:{broker_port}",
+        admin_secret=hub.identity.new_admin_secret,
+    )
+
+
+def _announce(ready: Ready, as_json: bool, out: TextIO) -> None:
+    if as_json:
+        document = {"event": "ready", "page": ready.page, "devices": ready.devices, "broker": ready.broker}
+        if ready.admin_secret is not None:
+            document["admin_secret"] = ready.admin_secret
+        print(json.dumps(document), file=out, flush=True)
+        return
+    print(f"The hub's page: {ready.page}\nDevices enrol at: {ready.devices}", file=out)
+    if ready.admin_secret is not None:
+        print(f"Admin secret, shown this once: {ready.admin_secret}", file=out)
+    print("Stop it with Ctrl-C.", file=out, flush=True)
+
+
+@contextlib.contextmanager
+def _locked(home: Path) -> Iterator[None]:
+    """One hub per home. Raises Faulty(home_invalid)."""
+    try:
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(home / "hub.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise Faulty("home_invalid", f"opening the data directory {home}: {error.strerror}") from None
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Faulty("home_invalid", f"another hub runs in {home}") from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _host_and_port(text: str) -> tuple[str, int]:
+    host, _, port = text.removeprefix("mqtts://").rpartition(":")
+    if not host or not port.isdigit():
+        raise Malformed("usage", f"the broker is given as host:port, not {text!r}")
+    return host.strip("[]"), int(port)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
