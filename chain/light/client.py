@@ -8,8 +8,8 @@ from typing import NoReturn, Protocol
 
 from chain.errors import Refused, Unavailable
 from chain.light.rpc import QueryAnswer, RawBlock, TxAnswer
-from chain.light.store import MemoryTrustStore, TrustStore
 from chain.light.step import LightBlock, TrustedState, TrustOptions, verify, verify_own_commit
+from chain.light.store import MemoryTrustStore, TrustStore
 from chain.wire.cometbft import Header, SignedHeader, ValidatorSet
 
 DEFAULT_OPTIONS = TrustOptions()

@@ -69,7 +69,7 @@ def verified_tx(client: LightClient, tx_hash: bytes) -> VerifiedTx | None:
 
 
 def verified_transaction(client: LightClient, tx_hash: bytes, height: int) -> bytes:
-    """The bytes of a transaction that must be in the block of `height`; Unavailable while the node knows no such one."""
+    """The bytes of a transaction that must be in the block of `height`; Unavailable while there is none."""
     found = verified_tx(client, tx_hash)
     if found is None:
         raise Unavailable("unreachable", f"no block holds transaction {tx_hash.hex()} yet")
