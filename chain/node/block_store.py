@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from chain.application.abci import Event, EventAttribute, ExecTxResult, ResponseFinalizeBlock, ValidatorUpdate
 from chain.application.database import Database
@@ -62,7 +63,7 @@ class BlockStore:
         self._database.write(
             {
                 "block": {key: committed.block.encode()},
-                "id": {key: encode_block_id(committed.block_id)},
+                "id": {key: committed.block_id.encode()},
                 "commit": {key: committed.commit.encode()},
                 "results": {key: encode_results(committed.results)},
                 "validators": {
@@ -140,10 +141,6 @@ def decode_validators(data: bytes) -> ValidatorSet:
     return ValidatorSet(Validator(public, power) for public, power in cbor.decode(data))
 
 
-def encode_block_id(block_id: BlockID) -> bytes:
-    return block_id.encode()
-
-
 def encode_results(results: ResponseFinalizeBlock) -> bytes:
     """Canonical CBOR `[app_hash, [result, …], [event, …], [[key, power], …]]`, all fields in their order."""
     return cbor.encode(
@@ -160,7 +157,7 @@ def decode_results(data: bytes) -> ResponseFinalizeBlock:
     app_hash, results, events, updates = cbor.decode(data, MAX_RESULTS_BYTES)
     return ResponseFinalizeBlock(
         app_hash,
-        tuple(ExecTxResult(*head, tuple(map(_event, own)), codespace) for *head, own, codespace in results),
+        tuple(_result(*items) for items in results),
         tuple(map(_event, events)),
         tuple(ValidatorUpdate(public, power) for public, power in updates),
     )
@@ -171,12 +168,16 @@ def _result_items(result: ExecTxResult) -> list[object]:
     return [*head, [_event_items(each) for each in result.events], result.codespace]
 
 
+def _result(
+    code: int, data: bytes, log: str, info: str, wanted: int, used: int, events: list[Any], codespace: str
+) -> ExecTxResult:
+    return ExecTxResult(code, data, log, info, wanted, used, tuple(map(_event, events)), codespace)
+
+
 def _event_items(event: Event) -> list[object]:
     return [event.type, [[each.key, each.value, each.index] for each in event.attributes]]
 
 
-def _event(items: list[list[list[str | bool]]]) -> Event:
+def _event(items: list[Any]) -> Event:
     kind, attributes = items
-    return Event(
-        str(kind), tuple(EventAttribute(str(key), str(value), bool(index)) for key, value, index in attributes)
-    )
+    return Event(kind, tuple(EventAttribute(key, value, index) for key, value, index in attributes))

@@ -21,6 +21,7 @@ ENGINES = ("embedded", "cometbft")
 class RpcSettings:
     host: str = "127.0.0.1"
     port: int = DEFAULT_RPC_PORT
+    port_may_move: bool = False
     max_open_connections: int = 900
     max_body_bytes: int = 1_000_000
 
@@ -88,6 +89,8 @@ engine = "{settings.engine}"
 # Where RPC listens. Keep loopback and put a reverse proxy in front of it to serve others. Port 0 takes a free one.
 host = "{settings.rpc.host}"
 port = {settings.rpc.port}
+# Whether to take a free port when another program has this one (the ready line names it), instead of stopping.
+port_may_move = {str(settings.rpc.port_may_move).lower()}
 # Connections beyond this are answered with status 503.
 max_open_connections = {settings.rpc.max_open_connections}
 # Larger requests are refused; a transaction travels as base64, one third larger than it is.

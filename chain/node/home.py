@@ -1,0 +1,246 @@
+"""A node's home: settings, genesis document and keys, made once and read at every start.
+
+```
+config/config.toml                              settings, commented
+config/genesis.json                             CometBFT's genesis document with our app_state
+config/operators/<name>/priv_validator_key.json consensus key, in CometBFT's form
+config/operators/<name>/vrf_key.json            VRF key
+config/operators/<name>/account_key.json        the operator's account, which is paid
+data/                                           state, blocks, sign state
+```
+Folders have mode 0700, key files 0600.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from chain.crypto import vrf
+from chain.crypto.address import address, encode, validator_address
+from chain.crypto.keys import PrivateKey
+from chain.errors import DccnError, Faulty, Malformed
+from chain.ledger.genesis import Genesis, build_demo_app_state
+from chain.node import settings as node_settings
+from chain.node.settings import RpcSettings, Settings
+from chain.wire.cometbft import ConsensusParams, format_time
+
+DEMO_OPERATORS = 4
+PUBLIC_TYPE, PRIVATE_TYPE = "tendermint/PubKeyEd25519", "tendermint/PrivKeyEd25519"
+ED25519: Final = "ed25519"
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorKeys:
+    """What an operator holds; `vrf_secret` is 32 bytes."""
+
+    name: str
+    consensus: PrivateKey
+    vrf_secret: bytes
+    account: PrivateKey
+
+    @classmethod
+    def generate(cls, name: str) -> OperatorKeys:
+        return cls(name, PrivateKey.generate(ED25519), secrets.token_bytes(32), PrivateKey.generate(ED25519))
+
+    @property
+    def validator_address(self) -> bytes:
+        return validator_address(self.consensus.public.x)
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """A home as read; `document` is genesis.json as it stands, `genesis` what it says."""
+
+    path: Path
+    settings: Settings
+    document: Mapping[str, Any]
+    genesis: Genesis
+    consensus_params: ConsensusParams
+    operators: tuple[OperatorKeys, ...]
+
+    @property
+    def data(self) -> Path:
+        return self.path / "data"
+
+
+def exists(home: Path) -> bool:
+    """Whether a node was initialised here; the genesis document is written last."""
+    return _genesis_path(home).is_file()
+
+
+def init(
+    home: Path,
+    *,
+    chain_id: str,
+    genesis_time_ns: int,
+    app_state: Mapping[str, Any],
+    operators: Iterable[OperatorKeys],
+    settings: Settings | None = None,
+) -> dict[str, Any]:
+    """Makes a home whose validators are all of `app_state`; `operators` are the keys that this node holds.
+
+    Returns the genesis document. Raises Faulty `home_invalid` if there is one already, Malformed for a wrong app_state.
+    """
+    if exists(home):
+        raise Faulty("home_invalid", f"{home} holds the node of an earlier init")
+    genesis = Genesis.parse(chain_id, genesis_time_ns, app_state)
+    document = _document(genesis, app_state)
+    _folder(home)
+    _folder(home / "data")
+    for operator in operators:
+        _write_keys(_folder(_operators_path(home) / operator.name), operator)
+    _write(_config_path(home), node_settings.template(settings or Settings()))
+    _write(_genesis_path(home), json.dumps(document, indent=2) + "\n")
+    return document
+
+
+def init_demo(home: Path, hub_address: bytes, now_ns: int) -> dict[str, Any]:
+    """Makes a home with four operators whose keys it holds, and a hub that is funded; returns the genesis document."""
+    operators = [OperatorKeys.generate(f"seed-{number}") for number in range(1, DEMO_OPERATORS + 1)]
+    app_state = build_demo_app_state(
+        hub_address,
+        [
+            (each.name, each.account.public, each.consensus.public.x, vrf.public_key(each.vrf_secret))
+            for each in operators
+        ],
+    )
+    return init(
+        home,
+        chain_id=f"dccn-demo-{secrets.token_hex(4)}",
+        genesis_time_ns=now_ns,
+        app_state=app_state,
+        operators=operators,
+        settings=replace(Settings(), moniker="demo", rpc=RpcSettings(port_may_move=True)),
+    )
+
+
+def load(home: Path) -> Home:
+    """Reads a home; raises Faulty `home_invalid` or Malformed `usage` with the file that is wrong."""
+    if not exists(home):
+        raise Faulty("home_invalid", f"{home} holds no node; make one with dccn node init --home {home}")
+    document = _read_json(_genesis_path(home))
+    try:
+        genesis = Genesis.parse_document(document)
+    except DccnError as error:
+        raise Faulty("home_invalid", f"{_genesis_path(home)}: {error.message}") from error
+    folders = sorted(path for path in _operators_path(home).glob("*") if path.is_dir())
+    return Home(
+        home,
+        node_settings.read(_config_path(home)),
+        document,
+        genesis,
+        _consensus_params(document),
+        tuple(_read_keys(folder) for folder in folders),
+    )
+
+
+def _document(genesis: Genesis, app_state: Mapping[str, Any]) -> dict[str, Any]:
+    """CometBFT's genesis document; every 64-bit integer in it is a string."""
+    names = {key: operator.name for operator in genesis.operators for key, _ in operator.keys}
+    params = ConsensusParams()
+    return {
+        "genesis_time": format_time(genesis.time_ns),
+        "chain_id": genesis.chain_id,
+        "initial_height": "1",
+        "consensus_params": {
+            "block": {"max_bytes": str(params.max_bytes), "max_gas": str(params.max_gas)},
+            "evidence": {"max_age_num_blocks": "100000", "max_age_duration": "172800000000000", "max_bytes": "1048576"},
+            "validator": {"pub_key_types": [ED25519]},
+            "version": {"app": "1"},
+            "abci": {"vote_extensions_enable_height": "0"},
+        },
+        "validators": [
+            {
+                "address": validator_address(public).hex().upper(),
+                "pub_key": {"type": PUBLIC_TYPE, "value": _base64(public)},
+                "power": str(power),
+                "name": names[public],
+            }
+            for public, power in genesis.validators()
+        ],
+        "app_hash": "",
+        "app_state": dict(app_state),
+    }
+
+
+def _consensus_params(document: Mapping[str, Any]) -> ConsensusParams:
+    try:
+        block = document["consensus_params"]["block"]
+        return ConsensusParams(int(block["max_bytes"]), int(block["max_gas"]))
+    except (KeyError, TypeError, ValueError):
+        raise Faulty("home_invalid", "genesis.json: consensus_params.block is not as CometBFT writes it") from None
+
+
+def _write_keys(folder: Path, operator: OperatorKeys) -> None:
+    public = operator.consensus.public.x
+    consensus = {
+        "address": operator.validator_address.hex().upper(),
+        "pub_key": {"type": PUBLIC_TYPE, "value": _base64(public)},
+        "priv_key": {"type": PRIVATE_TYPE, "value": _base64(operator.consensus.secret + public)},
+    }
+    vrf_key = {"public": vrf.public_key(operator.vrf_secret).hex(), "secret": operator.vrf_secret.hex()}
+    account = {"address": encode(address(operator.account.public)), "secret": operator.account.secret.hex()}
+    for name, content in (("priv_validator_key", consensus), ("vrf_key", vrf_key), ("account_key", account)):
+        _write(folder / f"{name}.json", json.dumps(content, indent=2) + "\n")
+
+
+def _read_keys(folder: Path) -> OperatorKeys:
+    try:
+        consensus = base64.b64decode(_read_json(folder / "priv_validator_key.json")["priv_key"]["value"], validate=True)
+        vrf_secret = bytes.fromhex(_read_json(folder / "vrf_key.json")["secret"])
+        account = bytes.fromhex(_read_json(folder / "account_key.json")["secret"])
+        key = PrivateKey.from_secret(ED25519, consensus[:32])
+        if key.public.x != consensus[32:] or len(vrf_secret) != 32:
+            raise ValueError("the parts of a key do not belong together")
+        return OperatorKeys(folder.name, key, vrf_secret, PrivateKey.from_secret(ED25519, account))
+    except (KeyError, TypeError, ValueError, Malformed) as error:
+        raise Faulty("home_invalid", f"the keys in {folder} cannot be read: {error}") from None
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise Faulty("home_invalid", f"{path} cannot be read: {error}") from None
+    if not isinstance(content, dict):
+        raise Faulty("home_invalid", f"{path} holds no JSON object")
+    return content
+
+
+def _folder(path: Path) -> Path:
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return path
+
+
+def _write(path: Path, content: str) -> None:
+    """Whole or not at all, readable by this user only."""
+    _folder(path.parent)
+    temporary = path.with_name(path.name + ".new")
+    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def _config_path(home: Path) -> Path:
+    return home / "config" / "config.toml"
+
+
+def _genesis_path(home: Path) -> Path:
+    return home / "config" / "genesis.json"
+
+
+def _operators_path(home: Path) -> Path:
+    return home / "config" / "operators"
