@@ -1,0 +1,85 @@
+"""`dccn node`: the chain on this machine."""
+
+from __future__ import annotations
+
+import time
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from chain.errors import Unavailable
+from dccn.homes import data_home
+from dccn.output import Json, emit
+
+app = typer.Typer(no_args_is_help=True, help="Run a node of the chain, and ask it how it is.")
+
+Home = Annotated[
+    Path | None, typer.Option(help="Where settings, keys and blocks live. [default: ~/.local/share/dccn/node]")
+]
+
+
+class EngineName(StrEnum):
+    """What puts transactions into blocks."""
+
+    embedded = "embedded"
+    cometbft = "cometbft"
+
+
+Engine = Annotated[
+    EngineName, typer.Option(help="What puts transactions into blocks; embedded is one machine, no fault tolerance.")
+]
+
+
+@app.command()
+def init(
+    home: Home = None,
+    engine: Engine = EngineName.embedded,
+    hub: Annotated[
+        str | None,
+        typer.Option(help="Address (ankr1…) of the hub that the genesis funds; default: a new hub beside the node."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Make a home with a genesis of four operators, whose keys it holds, and a funded hub."""
+    require_embedded(engine)
+    from chain.crypto import address
+    from chain.node import home as node_home
+    from fleet.hub.identity.keyfiles import open_account
+
+    chosen = home or data_home("node")
+    hub_address = address.decode(hub) if hub else open_account(data_home("hub")).address
+    document = node_home.init_demo(chosen, hub_address, time.time_ns())
+    result = {"ok": True, "home": str(chosen), "chain_id": document["chain_id"], "hub": address.encode(hub_address)}
+    emit(result, f"made chain {document['chain_id']} in {chosen}; its hub is {result['hub']}", as_json=as_json)
+
+
+@app.command()
+def run(home: Home = None, engine: Engine = EngineName.embedded, as_json: Json = False) -> None:
+    """Run the node in the foreground and serve CometBFT's RPC routes on loopback."""
+    require_embedded(engine)
+    from chain.node import server
+
+    server.run(home or data_home("node"), as_json=as_json)
+
+
+@app.command()
+def status(
+    rpc: Annotated[str, typer.Option(help="The node's RPC address.")] = "http://127.0.0.1:26657",
+    as_json: Json = False,
+) -> None:
+    """Ask a running node for its height, its chain and its validators."""
+    from chain.node import status as node_status
+
+    document = node_status.status(rpc)
+    emit(
+        document, "\n".join(f"{name.replace('_', ' '):<24}{value}" for name, value in document.items()), as_json=as_json
+    )
+
+
+def require_embedded(engine: EngineName) -> None:
+    if engine is not EngineName.embedded:
+        raise Unavailable(
+            "engine_missing", "engine cometbft: this release orders transactions with the embedded engine only"
+        )
