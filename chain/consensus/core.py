@@ -1,8 +1,8 @@
 """Tendermint consensus, algorithm 1 of "The latest gossip on BFT consensus" (arXiv 1807.04938), without I/O.
 
-Every `upon` rule of the paper is one method named by its first line number. Inputs go into `Core.step`, effects come out
-of it; the same inputs give the same effects, always, which is what lets a crashed node replay its log and go on. A
-node's own votes count only when the driver feeds them back, after they were signed and are safe on disk.
+Every `upon` rule of the paper is one method named by its first line number. Inputs go into `Core.step`, effects come out;
+the same inputs always give the same effects, which is what lets a crashed node replay its log and go on. A node's own
+votes count only when the driver feeds them back, after they were signed and are safe on disk.
 """
 
 from __future__ import annotations
@@ -68,12 +68,15 @@ class Core:
         "valid_value",
     )
 
+    locked_value: bytes | None
+    valid_value: bytes | None
+
     def __init__(self, name: bytes, proposer: Proposer, timeouts: Timeouts) -> None:
         """`name` is this validator's id; `proposer(height, round)` must be the same pure function on every node."""
         self.name = name
         self._proposer = proposer
         self._timeouts = timeouts
-        self._early: dict[int, dict[bytes, list[Input]]] = {}
+        self._early: list[tuple[int, bytes, Input]] = []
         self._validators = Validators(((name, 1),))
         self._effects: list[Effect] = []
         self._reset(0)
@@ -87,6 +90,11 @@ class Core:
             self._apply_rules()
         return effects
 
+    @property
+    def early(self) -> list[Input]:
+        """Kept messages of later heights, in order of arrival: a driver starts the next height's log with them."""
+        return [event for _, _, event in self._early]
+
     # Inputs: each returns whether a rule may have become enabled.
 
     def _on_start_height(self, event: StartHeight) -> bool:
@@ -94,12 +102,14 @@ class Core:
         self._validators = Validators(event.validators)
         self._reset(event.height)
         self._start_round(0)
-        for height in [h for h in self._early if h <= event.height]:
-            for messages in self._early.pop(height).values():
-                for message in messages:
-                    if height == event.height:
-                        _HANDLERS[type(message)](self, message)
-        return True
+        self._apply_rules()
+        waiting, self._early = self._early, []
+        for height, sender, message in waiting:
+            if height > event.height:
+                self._early.append((height, sender, message))
+            elif height == event.height and _HANDLERS[type(message)](self, message):
+                self._apply_rules()
+        return False
 
     def _on_vote(self, event: VoteReceived) -> bool:
         vote = event.vote
@@ -126,7 +136,9 @@ class Core:
         if proposal.height != self.height or self.decided:
             self._keep_early(proposal.height, proposal.proposer, event)
             return False
-        if not NO_ROUND <= proposal.pol_round < proposal.round or proposal.proposer != self._proposer_of(proposal.round):
+        if not NO_ROUND <= proposal.pol_round < proposal.round:
+            return False
+        if proposal.proposer != self._proposer_of(proposal.round):
             return False
         log = self._log_of(proposal.round)
         if log is None or not log.add_proposal(proposal, event.valid):
@@ -318,9 +330,9 @@ class Core:
         self.round = 0
         self.step_name = Step.PROPOSE
         self.decided = False
-        self.locked_value: bytes | None = None
+        self.locked_value = None
         self.locked_round = NO_ROUND
-        self.valid_value: bytes | None = None
+        self.valid_value = None
         self.valid_round = NO_ROUND
         self._log = RoundLog(self._validators.quorum)
         self._logs: dict[int, RoundLog] = {0: self._log}
@@ -355,9 +367,8 @@ class Core:
         """Keeps a message of a height that we are about to reach."""
         if not self.height < height <= self.height + MAX_HEIGHTS_AHEAD or sender not in self._validators.power:
             return
-        messages = self._early.setdefault(height, {}).setdefault(sender, [])
-        if len(messages) < MAX_EARLY_MESSAGES_PER_SENDER:
-            messages.append(event)
+        if sum(1 for h, s, _ in self._early if h == height and s == sender) < MAX_EARLY_MESSAGES_PER_SENDER:
+            self._early.append((height, sender, event))
 
 
 _HANDLERS: dict[type, Callable[[Core, Any], bool]] = {

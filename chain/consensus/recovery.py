@@ -1,0 +1,72 @@
+"""The two rules that make a crash harmless: what a key may still sign, and how a core comes back from its input log.
+
+A driver keeps two things on disk. The sign state holds the last thing each key signed; it is durable before a signature
+leaves. The log holds the inputs of the current height; it is durable before a precommit leaves, since a precommit is a
+lock. Whatever tail of the log is lost, the sign state still forbids to contradict what others may have heard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from chain.consensus.core import Core
+from chain.consensus.messages import (
+    PREVOTE,
+    BroadcastProposal,
+    BroadcastVote,
+    Effect,
+    GetValue,
+    Input,
+    ProposalReceived,
+    ScheduleTimeout,
+    Step,
+    VoteReceived,
+)
+
+
+class Signed(msgspec.Struct, frozen=True, gc=False):
+    """What a key signed: where, and a content that is equal exactly if the messages may count as one and the same."""
+
+    height: int
+    round: int
+    step: int
+    content: bytes
+
+
+def may_sign(last: Signed | None, new: Signed) -> bool:
+    """A key signs forward in (height, round, step), and at the very place of its last signature only the same again."""
+    if last is None:
+        return True
+    before, after = (last.height, last.round, last.step), (new.height, new.round, new.step)
+    return after > before or (after == before and new.content == last.content)
+
+
+def step_signed(effect: BroadcastProposal | BroadcastVote) -> Step:
+    """The place within a round that a signature takes: proposal, then prevote, then precommit."""
+    if isinstance(effect, BroadcastProposal):
+        return Step.PROPOSE
+    return Step.PREVOTE if effect.kind == PREVOTE else Step.PRECOMMIT
+
+
+def replay(core: Core, log: Iterable[Input]) -> list[Effect]:
+    """Feeds a height's inputs (`StartHeight` first) and returns the effects that the log shows no answer to.
+
+    The driver performs those now: timers are armed again, an unsigned vote is signed if the sign state lets it.
+    """
+    open_effects: list[Effect] = []
+    for event in log:
+        open_effects = [e for e in open_effects if not _answers(core.name, event, e)]
+        open_effects += core.step(event)
+    return [e for e in open_effects if not isinstance(e, ScheduleTimeout) or e.round == core.round]
+
+
+def _answers(name: bytes, event: Input, effect: Effect) -> bool:
+    """Whether `event` is our own signed message that came of `effect`."""
+    if isinstance(event, VoteReceived) and isinstance(effect, BroadcastVote):
+        vote = event.vote
+        return vote.validator == name and (vote.kind, vote.round) == (effect.kind, effect.round)
+    if isinstance(event, ProposalReceived) and isinstance(effect, GetValue | BroadcastProposal):
+        return event.proposal.proposer == name and event.proposal.round == effect.round
+    return False
