@@ -86,7 +86,7 @@ class AccessPeer:
         """One round: newest header, reward, own record. A node or hub that does not answer is asked again next time."""
         try:
             height = self._chain.update()
-            self._board.note(verified_height=height, light_client="verified")
+            self._board.note(verified_height=height, light_client="ok")
             self._check_reward()
             self._check_inclusion()
         except Unavailable as error:
@@ -125,7 +125,7 @@ class AccessPeer:
                 "pog_passed",
                 passed=reward.provider.pog_passed,
                 reward_epoch=reward.provider.reward_epoch,
-                ops_per_s=rate,
+                gops=round(rate / 1e9, 1) if rate is not None else None,
                 work_uankr_h=reward.provider.work_uankr_h,
             )
 

@@ -203,7 +203,8 @@ class Renewal:
             known_root=enrolment,
         )
         _adopt(self._settings, fresh, requested, self._clock, self._emit, asked_ms, answered_ms)
-        self._emit("certificate_renewed", not_after=fresh.not_after_ms)
+        hours = round((fresh.not_after_ms - fresh.answer.time_ms) / 3_600_000)
+        self._emit("certificate_renewed", not_after_ms=fresh.not_after_ms, hours=hours)
         return fresh
 
 

@@ -1,4 +1,4 @@
-"""The process that computes: `python -m appliance.agent.prover PARENT`, low priority, one JSON line in, one out.
+"""The process that computes: `python -m appliance.agent.prover`, low priority, one JSON line in, one out.
 
 Requests: `{"do": "compute", "challenge_height", "profile", "beacon", "device", "gpu", "budget_ms"}` and
 `{"do": "open", "challenge_height", "open_beacon"}`; byte strings are hex. Answers: `{"rows", "root", "elapsed_ms"}`,
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -22,7 +21,6 @@ from chain.proofs.pog.prove import Computation, Deadline, compute
 
 KEPT_COMPUTATIONS = 2
 NICENESS = 19
-PR_SET_PDEATHSIG = 1
 MAX_LINE_CHARACTERS = 4_096
 
 
@@ -75,8 +73,6 @@ class Prover:
 
 def main() -> int:
     """Serve stdin until it ends."""
-    end_with_parent(int(sys.argv[1]) if len(sys.argv) > 1 else os.getppid())
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the agent, which then closes our stdin
     os.nice(NICENESS)
     from chain.proofs.pog.cpu import CpuBackend
 
@@ -85,15 +81,6 @@ def main() -> int:
         sys.stdout.write(json.dumps(prover.answer(request)) + "\n")
         sys.stdout.flush()
     return 0
-
-
-def end_with_parent(parent: int) -> None:
-    """Ask the kernel for SIGKILL when the parent dies, and go at once if it is dead already."""
-    import ctypes
-
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(0)
 
 
 def _requests(stream: TextIO) -> Iterator[dict[str, Any]]:

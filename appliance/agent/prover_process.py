@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chain.errors import REGISTRY, Refused, Unavailable
+from chain.lifeline import spawn
 
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
 STOP_TIMEOUT_S = 2.0
@@ -127,9 +128,7 @@ class ProverProcess:
         if self._process is not None and self._process.poll() is None:
             return self._process
         self._kill()
-        self._process = subprocess.Popen(
-            [*self._command, str(os.getpid())], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
-        )
+        self._process = spawn(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         return self._process
 
     def _kill(self) -> None:

@@ -166,7 +166,7 @@ class Proving:
             profile=profile.name,
             rows=computed.rows,
             elapsed_ms=computed.elapsed_ms,
-            ops_per_s=rate,
+            gops=round(rate / 1e9, 1),
         )
         return computed
 

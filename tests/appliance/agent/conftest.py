@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from appliance.agent.clock import HubClock
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from small_hub import SmallHub  # noqa: E402
 
 
 class HandClock:
@@ -60,3 +66,12 @@ def home(tmp_path: Path) -> Path:
 @pytest.fixture
 def hub_clock() -> HubClock:
     return HubClock()
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Iterator[SmallHub]:
+    folder = tmp_path / "hub"
+    folder.mkdir()
+    hub = SmallHub(folder)
+    yield hub
+    hub.close()
