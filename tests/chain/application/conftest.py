@@ -29,7 +29,18 @@ from chain.crypto import vrf
 from chain.crypto.address import address, validator_address
 from chain.crypto.keys import PrivateKey
 from chain.ledger.genesis import Genesis, build_demo_app_state
-from chain.wire.transactions import ANKR, sign, transfer
+from chain.wire.transactions import (
+    ANKR,
+    BatchEntry,
+    Content,
+    ProofBatch,
+    device_register,
+    device_register_bytes,
+    proof_batch,
+    sign,
+    sponsor,
+    transfer,
+)
 
 CHAIN_ID = "test-chain"
 GENESIS_NS = 1_700_000_000 * 10**9
@@ -75,10 +86,32 @@ class Chain:
 
     def payment(self, amount: int = ANKR, to: bytes | None = None) -> bytes:
         """The hub's next transfer."""
-        content = transfer(to or address(OWNERS[0].public), amount)
-        tx = sign(HUB, CHAIN_ID, content, nonce=self.nonce, fee=5 * ANKR).encode()
+        return self.from_hub(transfer(to or address(OWNERS[0].public), amount))
+
+    def from_hub(self, content: Content) -> bytes:
+        """The hub's next transaction."""
+        tx = sign(HUB, CHAIN_ID, content, nonce=self.nonce, fee=6 * ANKR).encode()
         self.nonce += 1
         return tx
+
+    def registration(self, name: str) -> bytes:
+        """A new owner's device, sponsored by the hub."""
+        owner, device = (PrivateKey.from_secret("ed25519", secret(f"{kind} of {name}")) for kind in ("owner", "device"))
+        agreed = device.sign(device_register_bytes(CHAIN_ID, address(owner.public), device.public))
+        content = device_register(device.public, agreed)
+        return sponsor(
+            sign(owner, CHAIN_ID, content, nonce=0, fee=5 * ANKR, fee_payer=HUB.public), HUB, CHAIN_ID
+        ).encode()
+
+    def batch(self, names: Sequence[str], reward_epoch: int) -> bytes:
+        """The hub's report that everybody did some work in an epoch."""
+        owners = [address(PrivateKey.from_secret("ed25519", secret(f"owner of {name}")).public) for name in names]
+        entries = tuple(BatchEntry(owner, 3, 3, 1, 0, None, 1_000 * place) for place, owner in enumerate(owners, 1))
+        total = sum(entry.work for entry in entries)
+        hub = address(HUB.public)
+        return self.from_hub(
+            proof_batch(ProofBatch(hub, "work", reward_epoch, secret("root"), len(entries), 999, total, None, entries))
+        )
 
     def proposal(
         self, txs: Sequence[bytes] = (), *, height: int | None = None, proposer: int | None = None
