@@ -62,14 +62,18 @@ class SparseTree:
 
     def update(self, changes: Mapping[bytes, bytes | None]) -> bytes:
         """Write every key with its value, None removes; returns the new root. Costs some 6 hashes per changed key."""
-        hasher, present = sha256, self._buckets
-        touched: dict[int, Bucket] = {}
+        hasher, buckets = sha256, self._buckets
+        touched: dict[int, None] = {}
         for key, value in changes.items():
             hashed_key = hasher(key).digest()
             index = int.from_bytes(hashed_key[:3], "big") >> 4
-            before = touched[index] if index in touched else present.get(index, ())
-            touched[index] = _written(before, hashed_key, None if value is None else hasher(value).digest())
-        self._replace_buckets(touched)
+            entries = buckets.get(index)
+            if value is not None and (entries is None or (len(entries) == 1 and entries[0][0] == hashed_key)):
+                buckets[index] = ((hashed_key, hasher(value).digest()),)
+            else:
+                buckets[index] = _written(entries or (), hashed_key, None if value is None else hasher(value).digest())
+            touched[index] = None
+        self._rehash(sorted(touched))
         return self.root
 
     def bucket(self, index: int) -> Bucket:
@@ -113,33 +117,27 @@ class SparseTree:
     def _node(self, node: int) -> bytes:
         return self._nodes[node * _HASH_BYTES : (node + 1) * _HASH_BYTES]
 
-    def _replace_buckets(self, buckets: Mapping[int, Bucket]) -> None:
-        nodes = self._nodes
-        for index, entries in buckets.items():
-            if entries:
-                self._buckets[index] = entries
-            else:
-                self._buckets.pop(index, None)
-            start = (BUCKETS + index) * _HASH_BYTES
-            nodes[start : start + _HASH_BYTES] = bucket_hash(entries)
-        self._rehash(sorted(BUCKETS + index for index in buckets))
-
-    def _rehash(self, changed: list[int]) -> None:
-        """Recompute the nodes above the changed leaves, level by level, each once."""
-        hasher, nodes, prefix = sha256, self._nodes, b"\x01"
-        parents = list(dict.fromkeys([node >> 1 for node in changed]))
+    def _rehash(self, touched: list[int]) -> None:
+        """Recompute the touched leaves and the nodes above them, level by level, each once."""
+        hasher, nodes, buckets, prefix = sha256, self._nodes, self._buckets, b"\x01"
+        for index in touched:
+            entries = buckets[index]
+            if not entries:
+                del buckets[index]
+            start = (BUCKETS + index) << 5
+            nodes[start : start + 32] = bucket_hash(entries)
+        parents = list(dict.fromkeys([(BUCKETS + index) >> 1 for index in touched]))
         while parents and parents[0]:
             for parent in parents:
                 start = parent << 6
                 pair = nodes[start : start + 64]
                 digest = EMPTY if pair == _EMPTY_PAIR else hasher(prefix + pair).digest()
-                nodes[start >> 1 : (start >> 1) + 32] = digest
+                start >>= 1
+                nodes[start : start + 32] = digest
             parents = list(dict.fromkeys([parent >> 1 for parent in parents]))
 
 
 def _written(entries: Bucket, hashed_key: bytes, hashed_value: bytes | None) -> Bucket:
-    """The ascending entries with one put, replaced or removed; most buckets hold one."""
-    if not entries or (len(entries) == 1 and entries[0][0] == hashed_key):
-        return () if hashed_value is None else ((hashed_key, hashed_value),)
+    """The ascending entries with one put, replaced or removed."""
     others = [entry for entry in entries if entry[0] != hashed_key]
     return tuple(others if hashed_value is None else sorted([*others, (hashed_key, hashed_value)]))

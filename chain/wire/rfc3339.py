@@ -12,9 +12,15 @@ _SHAPE = re.compile(r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]
 
 
 def format_time(time_ns: int) -> str:
-    """Nanoseconds since the Unix epoch in UTC, without trailing zeros in the fraction."""
+    """Nanoseconds since the Unix epoch in UTC, without trailing zeros in the fraction.
+
+    Raises `malformed` outside the years 1 to 9999.
+    """
     seconds, nanoseconds = divmod(time_ns, 10**9)
-    moment = _EPOCH + timedelta(seconds=seconds)
+    try:
+        moment = _EPOCH + timedelta(seconds=seconds)
+    except OverflowError:
+        raise Malformed("malformed", f"{time_ns} ns is outside the calendar") from None
     fraction = f".{nanoseconds:09d}".rstrip("0") if nanoseconds else ""
     clock = f"{moment.hour:02d}:{moment.minute:02d}:{moment.second:02d}"
     return f"{moment.year:04d}-{moment.month:02d}-{moment.day:02d}T{clock}{fraction}Z"

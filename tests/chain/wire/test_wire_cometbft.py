@@ -299,3 +299,9 @@ def test_times_survive_their_text(text: str) -> None:
 def test_times_with_an_offset_are_the_same_moment() -> None:
     assert parse_time("2023-05-17T16:12:53+02:00") == parse_time("2023-05-17T14:12:53Z")
     assert parse_time("0001-01-01T00:00:00Z") == GO_ZERO_TIME_NS
+
+
+def test_a_time_outside_the_calendar_is_refused() -> None:
+    for time_ns in (GO_ZERO_TIME_NS - 1, 10**30):
+        with pytest.raises(Malformed):
+            format_time(time_ns)
