@@ -141,7 +141,7 @@ class RpcClient:
         try:
             result = self.call("tx", hash=base64.b64encode(tx_hash).decode(), prove=True)
         except Unavailable as error:
-            if "not found" in error.message:
+            if ") not found" in error.message:
                 return None
             raise
         outcome = _object(result.get("tx_result"), "tx_result")
