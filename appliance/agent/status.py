@@ -22,8 +22,8 @@ class Status(msgspec.Struct, kw_only=True):
     """The agent's state; unknown is null. Heights are the chain's, amounts decimal ANKR, times in ms since 1970.
 
     `verified_height` is the newest header that this device's light client checked; `balance` and `rewards_total` were
-    proven against it; `light_client` is ok or says what is wrong. `spool_state` is ok, full or rolled_back; `evidence_level` 0 is
-    a key in a file.
+    proven against it; `light_client` is ok or says what is wrong. `spool_state` is ok, full or rolled_back;
+    `evidence_level` 0 is a key in a file.
     """
 
     device: str | None = None

@@ -12,7 +12,8 @@ from appliance.agent.clock import HubClock
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from small_hub import SmallHub  # noqa: E402
+from small_fleet import SmallFleet
+from small_hub import SmallHub
 
 
 class HandClock:
@@ -75,3 +76,13 @@ def hub(tmp_path: Path) -> Iterator[SmallHub]:
     hub = SmallHub(folder)
     yield hub
     hub.close()
+
+
+@pytest.fixture
+def fleet(hub: SmallHub, tmp_path: Path) -> Iterator[SmallFleet]:
+    folder = tmp_path / "broker"
+    folder.mkdir()
+    fleet = SmallFleet(hub, folder)
+    fleet.listen()
+    yield fleet
+    fleet.close()

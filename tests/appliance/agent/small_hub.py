@@ -21,7 +21,16 @@ from chain.proofs.receipts import Start, sign_start
 from chain.wire import cose
 from fleet.hub.identity.membership import Identity as HubIdentity
 from fleet.hub.identity.membership import check_request, open_request
-from fleet.protocol.enrolment import ENROL_TAG, RENEW_TAG, ClaimRequest, Enrolled, EnrolRequest, RenewRequest, Token, ca_pin
+from fleet.protocol.enrolment import (
+    ENROL_TAG,
+    RENEW_TAG,
+    ClaimRequest,
+    Enrolled,
+    EnrolRequest,
+    RenewRequest,
+    Token,
+    ca_pin,
+)
 from fleet.protocol.topics import topic_id
 
 CHAIN_ID = "small-1"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import shutil
 import signal
@@ -131,7 +133,7 @@ def test_a_full_disk_is_disk_full_and_takes_no_number(tmp_path: Path) -> None:
     (pages,) = database.execute("PRAGMA page_count").fetchone()
     database.execute(f"PRAGMA max_page_count={pages}")  # SQLite's own way to meet a disk without a free block
     with pytest.raises(Faulty) as fault:
-        for number in range(200):
+        for _ in range(200):
             append(spool, b"x" * 2_000)
     assert fault.value.code == "disk_full"
     head = spool.head()
@@ -206,21 +208,24 @@ def check_nothing_lost(path: Path, published: dict[int, bytes]) -> None:
     spool.close()
 
 
+def dies_at(crossing: int) -> Callable[[str], None]:
+    """A `step` that kills this process at the given crossing."""
+    left = itertools.count(-crossing)
+
+    def step(_boundary: str) -> None:
+        if next(left) == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return step
+
+
 def test_kill_nine_at_every_write_boundary_loses_and_doubles_nothing(tmp_path: Path) -> None:
     path, log = tmp_path / "spool.sqlite", PublishedLog(tmp_path / "published")
     for kill_at in range(1_000):
         child = os.fork()
         if child == 0:
-            crossings = 0
-
-            def step(_boundary: str) -> None:
-                nonlocal crossings
-                if crossings == kill_at:
-                    os.kill(os.getpid(), signal.SIGKILL)
-                crossings += 1
-
             try:
-                busy(Spool(path, step=step), log.add)
+                busy(Spool(path, step=dies_at(kill_at)), log.add)
             finally:
                 os._exit(0)
         _, status = os.waitpid(child, 0)
@@ -305,10 +310,8 @@ class SpoolLife(RuleBasedStateMachine):
         def crash(_head: Head) -> Signed:
             raise KeyboardInterrupt
 
-        try:
+        with contextlib.suppress(KeyboardInterrupt, DccnError):
             self.spool.append(crash)
-        except (KeyboardInterrupt, DccnError):
-            pass
 
     @precondition(lambda self: self.hashes)
     @rule(data=st.data())
