@@ -56,7 +56,7 @@ class Mempool:
             )
         digest = sha256(tx).digest()
         if digest in self._seen:
-            raise Refused("tx_duplicate", f"transaction {digest.hex().upper()} was sent already")
+            raise Refused("tx_duplicate", f"tx already exists in cache: {digest.hex().upper()}")
         if len(self) >= self._limits.transactions or self._total_bytes + len(tx) > self._limits.total_bytes:
             raise Refused("mempool_full", f"{len(self)} transactions of {self._total_bytes} bytes wait already")
         self._remember(digest)

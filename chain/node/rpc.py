@@ -79,16 +79,13 @@ def rpc_application(routes: Mapping[str, Route], limits: RpcLimits) -> Litestar:
     @post("/", status_code=HTTP_200_OK)
     async def by_json(request: Request[Any, Any, Any]) -> Response[bytes]:
         try:
-            content = msgspec.json.decode(await request.body())
+            answers = _answers(routes, msgspec.json.decode(await request.body()))
         except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
             return _answer(_failure(None, RpcError(PARSE_ERROR, str(error))), HTTP_500_INTERNAL_SERVER_ERROR)
-        if not isinstance(content, list):
-            return _answer(_respond(routes, content))
-        if not content or len(content) > MAX_BATCH:
-            return _answer(
-                _failure(None, RpcError(INVALID_REQUEST, f"a batch has 1 to {MAX_BATCH} requests, not {len(content)}"))
-            )
-        return _answer([answer for answer in (_respond(routes, each) for each in content) if answer is not None])
+        except RpcError as error:
+            return _answer(_failure(None, error), HTTP_500_INTERNAL_SERVER_ERROR)
+        # As CometBFT does: nothing for notifications alone, and a single answer stands without its array.
+        return _answer(answers if len(answers) > 1 else answers[0] if answers else None)
 
     return Litestar(
         [index, by_uri, by_json],
@@ -99,23 +96,28 @@ def rpc_application(routes: Mapping[str, Route], limits: RpcLimits) -> Litestar:
     )
 
 
-def _respond(routes: Mapping[str, Route], request: object) -> object:
-    """The answer to one JSON-RPC request; None for a notification, which has no id and gets none."""
-    if not isinstance(request, dict):
-        return _failure(None, RpcError(INVALID_REQUEST, "a request is an object"))
-    identifier = request.get("id")
-    if identifier is None:
-        return None
-    if isinstance(identifier, bool) or not isinstance(identifier, (int, str, float)):
-        return _failure(None, RpcError(INVALID_REQUEST, "id is a number or a string"))
+def _answers(routes: Mapping[str, Route], content: object) -> list[object]:
+    """The answers to one JSON-RPC request or a batch; raises RpcError if any of it is none."""
+    requests = content if isinstance(content, list) else [content]
+    if len(requests) > MAX_BATCH:
+        raise RpcError(INVALID_REQUEST, f"a batch has at most {MAX_BATCH} requests, not {len(requests)}")
+    for request in requests:
+        if not isinstance(request, dict):
+            raise RpcError(PARSE_ERROR, "a request is an object")
+        if isinstance(request.get("id"), (bool, list, dict)):
+            raise RpcError(PARSE_ERROR, "id is a number or a string")
+    return [_respond(routes, request) for request in requests if request.get("id") is not None]
+
+
+def _respond(routes: Mapping[str, Route], request: Mapping[str, Any]) -> object:
+    name = request.get("method")
+    route = routes.get(name) if isinstance(name, str) else None
     try:
-        name = request.get("method")
-        route = routes.get(name) if isinstance(name, str) else None
         if route is None:
             raise RpcError(METHOD_NOT_FOUND, f"no method {str(name)[:80]!r}")
-        return _success(identifier, _call(route, lambda: from_json(route.parameters, request.get("params"))))
+        return _success(request["id"], _call(route, lambda: from_json(route.parameters, request.get("params"))))
     except RpcError as error:
-        return _failure(identifier, error)
+        return _failure(request["id"], error)
 
 
 def _call(route: Route, values: Callable[[], Mapping[str, Value]]) -> object:
@@ -134,11 +136,9 @@ def _success(identifier: object, result: object) -> dict[str, object]:
 
 
 def _failure(identifier: object, error: RpcError) -> dict[str, object]:
-    return {
-        "jsonrpc": "2.0",
-        "id": identifier,
-        "error": {"code": error.code, "message": TITLES[error.code], "data": error.data},
-    }
+    """Without an id when the request had none that could be read."""
+    described = {"code": error.code, "message": TITLES[error.code], "data": error.data}
+    return {"jsonrpc": "2.0", **({} if identifier is None else {"id": identifier}), "error": described}
 
 
 def _answer(content: object, status: int = HTTP_200_OK) -> Response[bytes]:

@@ -1,4 +1,4 @@
-"""What each RPC method answers, from block store, mempool and application: CometBFT v0.38's names, parameters, meaning."""
+"""What each RPC method answers from block store, mempool and application, as CometBFT v0.38 names and means it."""
 
 from __future__ import annotations
 
@@ -38,6 +38,7 @@ from chain.wire.rpc_json import (
 
 Json = dict[str, Any]
 
+# Whose RPC this is; clients look at it to know which shapes to expect.
 COMET_VERSION = "0.38.26"
 DEFAULT_PAGE, MAX_PAGE, MAX_BLOCK_METAS = 30, 100, 20
 
@@ -55,6 +56,7 @@ class NodeIdentity:
     chain_id: str
     node_id: str
     rpc_address: str
+    engine: str
     public: bytes | None
 
 
@@ -117,7 +119,7 @@ class RpcMethods:
                 "version": COMET_VERSION,
                 "channels": "",
                 "moniker": me.moniker,
-                "other": {"tx_index": "on", "rpc_address": me.rpc_address},
+                "other": {"tx_index": "on", "rpc_address": me.rpc_address, "engine": me.engine},
             },
             "sync_info": {
                 **{f"latest_{name}": value for name, value in newest.items()},
@@ -254,13 +256,15 @@ class RpcMethods:
         if asked <= 0:
             raise Refused("height_unknown", f"height must be greater than zero, but got {asked}")
         if asked > newest:
-            raise Refused("height_unknown", f"height {asked} must be less than or equal to the newest height {newest}")
+            raise Refused(
+                "height_unknown", f"height {asked} must be less than or equal to the current blockchain height {newest}"
+            )
         return asked
 
     def _at(self, height: int) -> tuple[Block, BlockID]:
         block, block_id = self._blocks.block(height), self._blocks.block_id(height)
         if block is None or block_id is None:
-            raise Refused("height_unknown", f"no block {height} here; kept are {self._blocks.base} and later")
+            raise Refused("height_unknown", f"height {height} is not available, lowest height is {self._blocks.base}")
         return block, block_id
 
     def _validators_at(self, height: int) -> ValidatorSet:

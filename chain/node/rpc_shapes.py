@@ -97,7 +97,7 @@ def results_to_json(height: int, results: ResponseFinalizeBlock) -> Json:
     return {
         "height": str(height),
         "txs_results": [result_to_json(each) for each in results.tx_results] or None,
-        "finalize_block_events": events_to_json(results.events),
+        "finalize_block_events": events_to_json(results.events) or None,
         "validator_updates": [_update_to_json(each) for each in results.validator_updates] or None,
         "consensus_param_updates": None,
         "app_hash": base64_or_null(results.app_hash),

@@ -64,7 +64,7 @@ async def test_after_a_block_the_rest_is_checked_again(checker: Checker) -> None
     assert pool.total_bytes == len(b"still good")
     pool.update(6, [b"still good"])
     assert not pool.available.is_set()
-    with pytest.raises(Refused, match="sent already"):
+    with pytest.raises(Refused, match="already exists"):
         pool.add(b"never seen here")
 
 
