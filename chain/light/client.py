@@ -18,7 +18,7 @@ STEPS_MAX = 128
 """Verifications per request; bisection over 2^64 heights needs at most 64 pivots, twice that is a lying node."""
 
 BACKWARD_MAX = 1_000
-"""Headers below the oldest trusted one are reached link by link, up to this many."""
+"""Headers below what is trusted are reached link by link, up to this many."""
 
 
 class HeaderSource(Protocol):
@@ -65,7 +65,7 @@ class LightClient:
         self._store = MemoryTrustStore() if store is None else store
         self._witnesses = witnesses
         self._now_ns = now_ns
-        self._backward: dict[int, Header] = {}
+        self._linked: dict[bytes, Header] = {}  # by hash, found on the way back
 
     def update(self) -> Header:
         """The newest header that the node has, verified."""
@@ -78,26 +78,30 @@ class LightClient:
     def header(self, height: int) -> Header:
         """The verified header of `height`, whether it lies before or after what is known."""
         self._newest()  # sets the anchor on first use
-        trusted = self._store.at_or_below(height)
-        if trusted is None:
-            return self._walk_back(height)
-        if trusted.height == height:
-            return trusted.header
-        self._check_fresh(trusted)
-        return self._advance(trusted, self._fetch(height)).header
+        known = self._store.states()
+        below = [state for state in known if state.height <= height]
+        if below and below[-1].height == height:
+            return below[-1].header
+        if below and self._is_fresh(below[-1]):
+            return self._advance(below[-1], self._fetch(height)).header
+        above = [state for state in known if state.height > height and self._is_fresh(state)]
+        return self._walk_back(above[0].header, height) if above else self._too_old(known[-1])
 
     def newest_trusted(self) -> Header | None:
         """What is believed already, without asking anybody."""
-        state = self._store.newest()
-        return None if state is None else state.header
+        known = self._store.states()
+        return known[-1].header if known else None
 
     def _newest(self) -> TrustedState:
-        state = self._store.newest()
-        if state is None:
-            state = self._anchor_state()
-            self._store.put(state)
-        self._check_fresh(state)
-        return state
+        known = self._store.states()
+        if known:
+            newest = known[-1]
+        else:
+            newest = self._anchor_state()
+            self._store.put(newest)
+        if not self._is_fresh(newest):
+            self._too_old(newest)
+        return newest
 
     def _anchor_state(self) -> TrustedState:
         height, trusted_hash = self._anchor
@@ -109,10 +113,12 @@ class LightClient:
             _lied(f"trusted height {height}: {verdict.reason}")
         return _state(block)
 
-    def _check_fresh(self, state: TrustedState) -> None:
-        age_ns = self._now_ns() - state.header.time_ns
-        if age_ns >= self._options.trusting_period_ns:
-            raise Refused("light_expired", f"trusted height {state.height} is {age_ns // 10**9} s old")
+    def _is_fresh(self, state: TrustedState) -> bool:
+        return self._now_ns() - state.header.time_ns < self._options.trusting_period_ns
+
+    def _too_old(self, state: TrustedState) -> NoReturn:
+        age_s = (self._now_ns() - state.header.time_ns) // 10**9
+        raise Refused("light_expired", f"trusted height {state.height} is {age_s} s old")
 
     def _advance(self, trusted: TrustedState, target: LightBlock) -> TrustedState:
         """Verify `target`, halving the distance whenever too few trusted validators signed it."""
@@ -133,21 +139,20 @@ class LightClient:
                 pending.append(self._fetch((trusted.height + block.height) // 2))
         raise Refused("light_not_enough_trust", f"no chain of signatures leads to height {target.height}")
 
-    def _walk_back(self, height: int) -> Header:
-        """Down from the oldest trusted header by last_block_id: hashes need no signatures."""
-        anchor_height = self._anchor[0]
-        known = self._backward.get(height)
-        if known is not None:
-            return known
-        if not 1 <= height < anchor_height or anchor_height - height > BACKWARD_MAX:
-            raise Refused("light_not_enough_trust", f"height {height} is too far below trusted height {anchor_height}")
-        child = self.header(anchor_height)
-        for below in range(anchor_height - 1, height - 1, -1):
-            parent = self._backward.get(below) or self.rpc.signed_header(below).header
-            if parent.hash() != child.last_block_id.hash or parent.height != below:
+    def _walk_back(self, child: Header, height: int) -> Header:
+        """Down from a trusted header by last_block_id: hashes need no signatures."""
+        top = child.height
+        if height < 1 or top - height > BACKWARD_MAX:
+            raise Refused("light_not_enough_trust", f"height {height} is too far below trusted height {top}")
+        if len(self._linked) > BACKWARD_MAX:
+            self._linked.clear()
+        for below in range(top - 1, height - 1, -1):
+            expected = child.last_block_id.hash
+            parent = self._linked.get(expected) or self.rpc.signed_header(below).header
+            if parent.hash() != expected or parent.height != below:
                 _lied(f"header {below} is not the one that header {child.height} links to")
+            self._linked[expected] = parent
             child = parent
-            self._backward[below] = parent
         return child
 
     def _fetch(self, height: int, signed: SignedHeader | None = None) -> LightBlock:

@@ -20,14 +20,12 @@ KEPT_MAX = 64
 
 
 class TrustStore(Protocol):
-    """Trusted states by height; bounded, so old ones may be forgotten."""
+    """Trusted states, one per height; bounded, so old ones may be forgotten."""
 
     def put(self, state: TrustedState) -> None: ...
 
-    def newest(self) -> TrustedState | None: ...
-
-    def at_or_below(self, height: int) -> TrustedState | None:
-        """The highest state that is not above `height`."""
+    def states(self) -> list[TrustedState]:
+        """By ascending height."""
         ...
 
 
@@ -36,20 +34,14 @@ class MemoryTrustStore:
 
     def __init__(self) -> None:
         self._states: dict[int, TrustedState] = {}
-        self._heights: list[int] = []
 
     def put(self, state: TrustedState) -> None:
         self._states[state.height] = state
-        self._heights = sorted(self._states)
-        if len(self._heights) > KEPT_MAX:
-            del self._states[self._heights.pop(1)]
+        if len(self._states) > KEPT_MAX:
+            del self._states[sorted(self._states)[1]]
 
-    def newest(self) -> TrustedState | None:
-        return self._states[self._heights[-1]] if self._heights else None
-
-    def at_or_below(self, height: int) -> TrustedState | None:
-        below = [known for known in self._heights if known <= height]
-        return self._states[below[-1]] if below else None
+    def states(self) -> list[TrustedState]:
+        return [self._states[height] for height in sorted(self._states)]
 
 
 class FileTrustStore(MemoryTrustStore):
