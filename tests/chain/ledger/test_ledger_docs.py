@@ -1,0 +1,17 @@
+"""docs/economics.md shows the parameters as they are."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from chain.ledger.parameters import Parameters
+
+PAGE = Path(__file__).parents[3] / "docs" / "economics.md"
+
+
+def test_the_table_of_parameters_is_true() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (\d+) \| (\d*) ?\|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    production, demo = Parameters().by_name, Parameters.demo().by_name
+    assert {name: int(value) for name, value, _ in rows} == production
+    assert {name: int(own or value) for name, value, own in rows} == demo
