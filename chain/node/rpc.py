@@ -96,9 +96,9 @@ def rpc_application(routes: Mapping[str, Route], limits: RpcLimits) -> Litestar:
     )
 
 
-def _answers(routes: Mapping[str, Route], content: object) -> list[object]:
+def _answers(routes: Mapping[str, Route], content: Any) -> list[object]:
     """The answers to one JSON-RPC request or a batch; raises RpcError if any of it is none."""
-    requests = content if isinstance(content, list) else [content]
+    requests: list[Any] = content if isinstance(content, list) else [content]
     if len(requests) > MAX_BATCH:
         raise RpcError(INVALID_REQUEST, f"a batch has at most {MAX_BATCH} requests, not {len(requests)}")
     for request in requests:

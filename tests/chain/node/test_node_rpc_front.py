@@ -80,6 +80,8 @@ def test_json_parameters_come_by_name_or_by_position(client: TestClient[Any]) ->
 
 
 def test_a_batch_gets_an_answer_for_each_request_and_none_for_a_notification(client: TestClient[Any]) -> None:
+    assert client.post("/", json=[]).content == client.post("/", json={"method": "echo"}).content == b""
+    assert client.post("/", json=[{"jsonrpc": "2.0", "id": 1, "method": "echo"}]).json()["id"] == 1
     batch = [
         {"jsonrpc": "2.0", "id": 1, "method": "echo"},
         {"jsonrpc": "2.0", "method": "echo"},
@@ -96,8 +98,10 @@ def test_a_batch_gets_an_answer_for_each_request_and_none_for_a_notification(cli
         (b"", -32700),
         (b"\xff\xfe", -32700),
         (b"[" * 5_000, -32700),
-        (b"[]", -32600),
-        (b"7", -32600),
+        (b"7", -32700),
+        (b"[7]", -32700),
+        (b'{"id":true,"method":"echo"}', -32700),
+        (b"[" + b",".join([b'{"id":1,"method":"echo"}'] * 101) + b"]", -32600),
         (b'{"id":1,"method":"nothing"}', -32601),
         (b'{"id":1,"method":["echo"]}', -32601),
         (b'{"id":1,"method":"echo","params":7}', -32602),
