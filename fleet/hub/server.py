@@ -35,7 +35,7 @@ from fleet.hub.identity.authority import HUB_USER
 from fleet.hub.identity.keyfiles import IDENTITY_FOLDER, write_private
 from fleet.hub.identity.membership import Identity
 from fleet.hub.ports import ChainPort, ProofPort
-from fleet.hub.settings import Ports, Settings, choose_ports, listening_socket
+from fleet.hub.settings import Ports, Settings, listen
 from fleet.hub.store import open_store
 
 GRACE_S: Final = 3
@@ -94,7 +94,9 @@ async def serve(
         rim.callback(store.close)
         desk = Desk(store, EventBus(), _now_ms)
         identity = Identity.open(settings.home, settings.fleet, _now_ms)
-        ports = choose_ports(settings)
+        ports, sockets = listen(settings)
+        for sock in sockets.values():
+            rim.callback(sock.close)
         board = Board(_now_ms)
         board.follow(store, desk.bus)
         endpoint = await asyncio.to_thread(_start_broker, rim, settings, ports, desk, identity)
@@ -113,23 +115,19 @@ async def serve(
         )
         with desk.change() as change:
             change.emit(HubStarted(at_ms=change.at_ms, version=importlib.metadata.version("dccn")))
-        await _serve_http(hub, rim, stop, lambda: on_ready(_ready(hub)))
+        await _serve_http(hub, sockets, stop, lambda: on_ready(_ready(hub)))
 
 
-async def _serve_http(hub: Hub, rim: contextlib.ExitStack, stop: asyncio.Event, when_up: Callable[[], None]) -> None:
+async def _serve_http(
+    hub: Hub, sockets: dict[str, socket.socket], stop: asyncio.Event, when_up: Callable[[], None]
+) -> None:
     """Both HTTP servers, until `stop`."""
     folder = hub.settings.home / IDENTITY_FOLDER
     key, certificate = hub.identity.authority.issue_pair("hub", hub.settings.hosts, _now_ms())
     write_private(folder / "server.key", key)
     write_private(folder / "server.pem", certificate + hub.identity.authority.pem)
     page, devices = page_app(hub), device_app(hub)
-    servers = [
-        (_server(page, None), rim.enter_context(listening_socket("127.0.0.1", hub.ports.page, "page"))),
-        (
-            _server(devices, folder),
-            rim.enter_context(listening_socket(hub.settings.listen, hub.ports.devices, "devices")),
-        ),
-    ]
+    servers = [(_server(page, None), sockets["page"]), (_server(devices, folder), sockets["devices"])]
     tasks = [asyncio.create_task(server.serve(sockets=[sock])) for server, sock in servers]
     waiting = asyncio.create_task(stop.wait())
     up = asyncio.gather(*(server.up.wait() for server, _ in servers))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import socket
 import time
@@ -9,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from chain.errors import Faulty
+from chain.errors import Faulty, Malformed
 
 DEFAULT_HOME: Final = Path("~/.local/share/dccn/hub")
 PORTS_FILE: Final = "ports.json"
 PREFERRED_PORTS: Final[dict[str, int]] = {"page": 8080, "devices": 8443, "broker": 8883}
+BACKLOG: Final = 512
 _PATIENCE_S: Final = 2.0
 
 
@@ -60,46 +62,31 @@ class Ports:
     broker: int
 
 
-def choose_ports(settings: Settings) -> Ports:
-    """Pick the ports and remember them in the home, since enrolled devices know them.
-
-    Raises Faulty(port_occupied) when a port that was asked for is taken.
+def listen(settings: Settings) -> tuple[Ports, dict[str, socket.socket]]:
+    """Choose the ports, remember them in the home (enrolled devices know them), and listen on those of `page` and
+    `devices`; the broker opens its own. Raises Faulty(port_occupied) when a port that was asked for is taken.
     """
     path = settings.home / PORTS_FILE
     remembered = _remembered(path)
     asked = {"page": settings.page_port, "devices": settings.device_port, "broker": settings.broker_port}
-    addresses = {"page": "127.0.0.1", "devices": settings.listen, "broker": settings.listen}
-    chosen: dict[str, int] = {}
-    for name, host in addresses.items():
-        port = asked[name]
-        if port:
-            if not _is_free(host, port, _PATIENCE_S):
-                raise Faulty("port_occupied", f"port {port} for {name} on {host}: another program listens there")
-        else:
-            port = _pick(host, remembered.get(name), PREFERRED_PORTS[name], set(chosen.values()))
-        chosen[name] = port
-    path.write_text(json.dumps(chosen), encoding="ascii")
-    return Ports(**chosen)
-
-
-def listening_socket(host: str, port: int, name: str) -> socket.socket:
-    """Listen there. Raises Faulty(port_occupied) when somebody was faster."""
+    hosts = {"page": "127.0.0.1", "devices": settings.listen, "broker": settings.listen}
+    sockets: dict[str, socket.socket] = {}
     try:
-        return socket.create_server((host, port), family=_family(host), backlog=512)
-    except OSError as error:
-        raise Faulty("port_occupied", f"port {port} for {name} on {host}: {error.strerror}") from None
-
-
-def _pick(host: str, remembered: int | None, preferred: int, taken: set[int]) -> int:
-    if remembered is not None and remembered not in taken and _is_free(host, remembered, _PATIENCE_S):
-        return remembered
-    if preferred not in taken and _is_free(host, preferred, 0):
-        return preferred
-    while True:
-        with socket.create_server((host, 0), family=_family(host)) as server:
-            port = int(server.getsockname()[1])
-        if port not in taken:
-            return port
+        for name, host in hosts.items():
+            wanted = asked[name] or remembered.get(name) or PREFERRED_PORTS[name]
+            patience_s = _PATIENCE_S if asked[name] or name in remembered else 0.0
+            found = _listen(host, wanted, patience_s)
+            if found is None and asked[name]:
+                raise Faulty("port_occupied", f"port {wanted} for {name} on {host}: another program listens there")
+            sockets[name] = found or socket.create_server((host, 0), family=_family(host), backlog=BACKLOG)
+    except BaseException:
+        for sock in sockets.values():
+            sock.close()
+        raise
+    chosen = {name: int(sock.getsockname()[1]) for name, sock in sockets.items()}
+    path.write_text(json.dumps(chosen), encoding="ascii")
+    sockets.pop("broker").close()
+    return Ports(**chosen), sockets
 
 
 def _remembered(path: Path) -> dict[str, int]:
@@ -110,22 +97,21 @@ def _remembered(path: Path) -> dict[str, int]:
         return {}
 
 
-def _is_free(host: str, port: int, patience_s: float) -> bool:
-    """Whether one can listen there; waits a moment for a killed predecessor's children to let go."""
+def _listen(host: str, port: int, patience_s: float) -> socket.socket | None:
+    """Listen there, or None when it is taken; waits a moment for a killed predecessor's children to let go."""
     deadline = time.monotonic() + patience_s
     while True:
         try:
-            socket.create_server((host, port), family=_family(host)).close()
-            return True
-        except PermissionError as error:
-            raise Faulty("port_occupied", f"port {port} on {host}: {error.strerror}") from None
+            return socket.create_server((host, port), family=_family(host), backlog=BACKLOG)
         except socket.gaierror as error:
-            raise Faulty("usage", f"listening on {host!r}: {error.strerror}") from None
+            raise Malformed("usage", f"listening on {host!r}: {error.strerror}") from None
         except OSError as error:
+            if error.errno == errno.EADDRNOTAVAIL:
+                raise Malformed("usage", f"listening on {host!r}: this machine has no such address") from None
+            if error.errno != errno.EADDRINUSE:
+                raise Faulty("port_occupied", f"port {port} on {host}: {error.strerror}") from None
             if time.monotonic() >= deadline:
-                if error.errno == 99:
-                    raise Faulty("usage", f"listening on {host!r}: this machine has no such address") from None
-                return False
+                return None
             time.sleep(0.1)
 
 

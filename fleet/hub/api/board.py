@@ -31,7 +31,8 @@ HISTORY: Final = 60
 """Points of a sparkline."""
 EVENTS_KEPT: Final = 80
 POG_RECENT: Final = 3
-"""A device that passed one of its last three challenges counts as proven (evidence level 1)."""
+"""A device that passed one of the fleet's last three challenges counts as proven (evidence level 1)."""
+MERGE_WITHIN: Final = 8
 
 
 @dataclass(slots=True)
@@ -120,6 +121,11 @@ class Board:
                 counts[window_s - (now_s - second)] += count
         return counts
 
+    def recent_challenges(self) -> set[int]:
+        """The heights of the last challenges that anybody answered."""
+        heights = {point.challenge_height for points in self.pog.values() for point in list(points)[-POG_RECENT:]}
+        return set(sorted(heights)[-POG_RECENT:])
+
     def _note(self, event: HubEvent) -> None:
         match event:
             case TelemetryReceived():
@@ -155,15 +161,20 @@ class Board:
             self.arrivals.append((now_s, event.count))
         while self.arrivals and self.arrivals[0][0] < now_s - HISTORY:
             self.arrivals.popleft()
-        newest = self.events[-1] if self.events else None
-        if isinstance(newest, RecordsAccepted) and newest.device == event.device:
-            self.events.pop()
-            event = RecordsAccepted(
-                at_ms=event.at_ms,
-                device=event.device,
-                count=newest.count + event.count,
-                upto_seq=max(newest.upto_seq, event.upto_seq),
-            )
+        self._note_line(event)
+
+    def _note_line(self, event: RecordsAccepted) -> None:
+        """A device's records come every second: they share a line while that is among the newest."""
+        for index in range(len(self.events) - 1, max(-1, len(self.events) - 1 - MERGE_WITHIN), -1):
+            line = self.events[index]
+            if isinstance(line, RecordsAccepted) and line.device == event.device:
+                self.events[index] = RecordsAccepted(
+                    at_ms=event.at_ms,
+                    device=event.device,
+                    count=line.count + event.count,
+                    upto_seq=max(line.upto_seq, event.upto_seq),
+                )
+                return
         self.events.append(event)
 
     def _note_pog(self, device: str, gpu: str, point: PogPoint) -> None:

@@ -13,7 +13,7 @@ from chain.crypto import address
 from chain.errors import REGISTRY
 from chain.wire.amounts import format_ankr
 from fleet.hub.actions.events import HubEvent
-from fleet.hub.api.board import POG_RECENT, Board, Gauges, PogPoint
+from fleet.hub.api.board import Board, Gauges, PogPoint
 from fleet.hub.ports import ChainView
 from fleet.hub.store import Store
 from fleet.hub.store.tables import contradictions, devices, refusal_counts
@@ -45,7 +45,7 @@ class GpuLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeviceLine(msgspec.Struct, frozen=True, kw_only=True):
-    """One machine. `evidence_level` is what the hub saw: 1 when it passed one of its last challenges."""
+    """One machine. `evidence_level` is what the hub saw: 1 when it passed one of the fleet's last challenges."""
 
     device: str
     online: bool | None
@@ -118,7 +118,8 @@ def overview(store: Store, board: Board, chain: ChainView, fleet: str, now_ms: i
         refused_by_device[topic_id] = refused_by_device.get(topic_id, 0) + count
         refused_by_code[code] = refused_by_code.get(code, 0) + count
     with board.lock:
-        lines = [_device(row, board, refused_by_device, twisted) for row in rows]
+        recent = board.recent_challenges()
+        lines = [_device(row, board, recent, refused_by_device, twisted) for row in rows]
         return Overview(
             fleet=fleet,
             at_ms=now_ms,
@@ -137,11 +138,11 @@ def overview(store: Store, board: Board, chain: ChainView, fleet: str, now_ms: i
         )
 
 
-def _device(row: Any, board: Board, refused: dict[str, int], twisted: dict[bytes, int]) -> DeviceLine:
+def _device(row: Any, board: Board, recent: set[int], refused: dict[str, int], twisted: dict[bytes, int]) -> DeviceLine:
     reported = msgspec.json.decode(row.reported, type=Reported) if row.reported else None
     gauges = board.gauges.get(row.topic_id, Gauges())
     answers = {gpu: list(points) for (device, gpu), points in board.pog.items() if device == row.topic_id}
-    proven = any(point.ok for points in answers.values() for point in points[-POG_RECENT:])
+    proven = any(point.ok and point.challenge_height in recent for points in answers.values() for point in points)
     return DeviceLine(
         device=row.topic_id,
         online=row.online,

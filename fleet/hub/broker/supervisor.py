@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from chain.errors import DccnError, Faulty, Unavailable
-from chain.lifeline import spawn, stop
+from chain.lifeline import SETPRIV, spawn, stop
 from fleet.hub.broker.configuration import BrokerFiles, access_list, configuration
 from fleet.hub.identity.authority import Authority
 from fleet.hub.identity.keyfiles import write_private
@@ -45,6 +45,7 @@ class Broker:
         self._words: deque[str] = deque(maxlen=20)
         self._spoke = threading.Event()
         self._running = False
+        self._user = ""
         self._thread = threading.Thread(target=self._supervise, name="broker", daemon=True)
         self._process: subprocess.Popen[bytes] | None = None
         self.on_start: Callable[[], None] = lambda: None
@@ -100,9 +101,8 @@ class Broker:
         self._words.clear()
         self._spoke.clear()
         self._running = False
-        process = spawn(
-            [self._program, "-c", self.files.configuration], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-        )
+        command: list[str | Path] = [*_as_account(self._user), self._program, "-c", self.files.configuration]
+        process = spawn(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         self._process = process
         assert process.stderr is not None
         reader = threading.Thread(target=self._listen, args=(process.stderr,), name="broker-log", daemon=True)
@@ -150,7 +150,7 @@ class Broker:
         return _start_failure(reason)
 
     def _write_files(self, authority: Authority, hosts: list[str], now_ms: int) -> None:
-        user = _account(self.files.folder)
+        user = self._user = _account(self.files.folder)
         key, certificate = authority.issue_pair("broker", hosts, now_ms)
         write_private(self.files.ca, authority.pem)
         write_private(self.files.certificate, certificate)
@@ -179,6 +179,15 @@ def _account(folder: Path) -> str:
     reachable = all(parent.stat().st_mode & 0o001 for parent in folder.resolve().parents)
     names = {entry.pw_name for entry in pwd.getpwall()}
     return "mosquitto" if reachable and "mosquitto" in names else "root"
+
+
+def _as_account(user: str) -> list[str]:
+    """Give up root before mosquitto would: a change of account makes the kernel forget whom the process dies with."""
+    if os.geteuid() != 0 or user == "root":
+        return []
+    entry = pwd.getpwnam(user)
+    account = ["--reuid", str(entry.pw_uid), "--regid", str(entry.pw_gid), "--clear-groups"]
+    return [SETPRIV, *account, "--pdeathsig", "KILL", "--"]
 
 
 def _start_failure(reason: str) -> DccnError:

@@ -43,6 +43,14 @@ def memory(value: int | None) -> str:
     return f"{number:.0f} {_BINARY[unit]}" if unit == 0 or number >= 100 else f"{number:.1f} {_BINARY[unit]}"
 
 
+def part_of(used: int | None, whole: int | None) -> str:
+    """Used of whole bytes, the unit said once: 4.5 of 15.6 GiB."""
+    if used is None or whole is None:
+        return UNKNOWN
+    number, unit = memory(used).split(), memory(whole).split()
+    return f"{number[0] if number[1] == unit[1] else ' '.join(number)} of {' '.join(unit)}"
+
+
 def rate(value: int | None) -> str:
     """Operations per second in decimal units: 83 400 000 000 → 83.4 Gop/s."""
     if value is None:
@@ -84,7 +92,7 @@ def sparkline(values: Sequence[float | int | str | None], width: int = 160, heig
     known = [(index, float(value)) for index, value in enumerate(values) if value is not None]
     if len(known) < 2:
         return ""
-    highest = max(value for _, value in known) or 1.0
+    highest = 1.15 * max(value for _, value in known) or 1.0
     step = width / (len(values) - 1)
     return " ".join(f"{index * step:.1f},{(height - 3) - value / highest * (height - 6):.1f}" for index, value in known)
 
@@ -93,6 +101,7 @@ FILTERS: Final = {
     "grouped": grouped,
     "ankr": ankr,
     "memory": memory,
+    "part_of": part_of,
     "rate": rate,
     "ago": ago,
     "short": short,
