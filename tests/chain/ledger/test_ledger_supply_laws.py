@@ -92,5 +92,9 @@ def test_signed_nonsense_of_every_type_is_refused_and_halts_nothing(kind: int, b
     world = World()
     world.block()
     content = body if isinstance(body, list) else [body]
-    result = world.block(world.sign("hub", (kind, content))).results[0]
+    tx, before = world.sign("hub", (kind, content)), dict(world.state.entries)
+    result = world.block(tx).results[0]
     assert result.code and result.error
+    after = world.state.entries
+    changed = {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
+    assert all(key.startswith((b"account/", b"supply", b"participation")) for key in changed)
