@@ -34,6 +34,7 @@ class OutboxRow:
     tx_hash: bytes | None
     state: State
     attempts: int
+    height: int | None = None
 
     @property
     def transaction(self) -> Transaction:
@@ -110,7 +111,7 @@ def row_of(connection: sqlite3.Connection, subject: str) -> OutboxRow | None:
     return next(iter(_rows(connection.execute(f"{_SELECT} WHERE subject = ?", (subject,)))), None)
 
 
-_SELECT: Final = "SELECT id, kind, subject, nonce, raw, tx_hash, state, attempts FROM outbox"
+_SELECT: Final = "SELECT id, kind, subject, nonce, raw, tx_hash, state, attempts, height FROM outbox"
 
 
 def _rows(found: Iterable[Sequence[Any]]) -> list[OutboxRow]:
