@@ -1,8 +1,8 @@
 """Tendermint consensus, algorithm 1 of "The latest gossip on BFT consensus" (arXiv 1807.04938), without I/O.
 
-Every `upon` rule of the paper is one method named by its first line number. Inputs go into `Core.step`, effects come out;
-the same inputs always give the same effects, which is what lets a crashed node replay its log and go on. A node's own
-votes count only when the driver feeds them back, after they were signed and are safe on disk.
+Every `upon` rule of the paper is one method named by its first line number. Inputs go into `Core.step`, effects come
+out; the same inputs always give the same effects, which is what lets a crashed node replay its log and go on. A node's
+own votes count only when the driver feeds them back, after they were signed and are safe on disk.
 """
 
 from __future__ import annotations

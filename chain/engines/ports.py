@@ -86,6 +86,10 @@ class BlockSink(Protocol):
         """The newest block, exactly as saved (`results` may come back without events); None before the first."""
         ...
 
+    def validators(self, height: int) -> ValidatorSet | None:
+        """Who signs `height`; needed for the newest height and the one before."""
+        ...
+
 
 class TransactionSource(Protocol):
     """The mempool. `available` is set while there is something to put into a block."""
