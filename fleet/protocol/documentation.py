@@ -1,4 +1,4 @@
-"""Writes the tables of docs/protocol.md from the registry: `python -m fleet.protocol.documentation docs/protocol.md`."""
+"""Writes the tables of a protocol document: `python -m fleet.protocol.documentation docs/protocol.md`."""
 
 from __future__ import annotations
 
