@@ -18,7 +18,7 @@ from chain.proofs.pog.opening import opened_indices
 from chain.proofs.pog.profiles import PROFILES
 from chain.proofs.pog.prove import compute
 from chain.proofs.pog.streams import stream_rows
-from chain.proofs.pog.verify import FleetVerifier, P, PogVerdict, verify_file
+from chain.proofs.pog.verify import FleetVerifier, P, PogVerdict, draw_secret, verify_file
 from chain.wire import cbor
 
 PROFILE = PROFILES["test"]
@@ -311,6 +311,15 @@ def test_random_bytes_and_random_bit_flips_never_pass_and_never_crash(a: IntMatr
         flipped[random.randrange(len(flipped))] ^= 1 << random.randrange(8)
         verdict = verify_file(bytes(flipped), os.urandom)
         assert not verdict.ok and verdict.code is not None
+
+
+def test_a_row_must_hold_in_both_rounds(a: IntMatrix, b: IntMatrix) -> None:
+    """An all-zero vector lets everything pass; the other round alone must find the forgery."""
+    wrong = proof_of(rows_of(a @ b + 1))
+    for blind in (0, 1):
+        r = draw_secret(PROFILE, os.urandom)
+        r[:, blind] = 0
+        assert FleetVerifier(PROFILE, BEACON, r).verify(wrong).code == "pog_wrong_row"
 
 
 def test_the_verifiers_secret_is_uniform_and_fresh() -> None:

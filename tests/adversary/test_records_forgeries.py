@@ -78,6 +78,11 @@ def test_a_key_id_of_the_right_key_does_not_carry_a_wrong_signature() -> None:
     assert not open_record(impostor).verify(RECORD_KEY.public.x, CHAIN_ID)
 
 
+def test_a_signature_under_another_key_id_is_not_the_record_keys() -> None:
+    hidden = cose.sign(RECORD_KEY, bytes(16), RECORD.payload(), RECORD_TAG, CHAIN_ID)
+    assert not open_record(hidden).verify(RECORD_KEY.public.x, CHAIN_ID)
+
+
 def test_two_stories_under_one_number_are_a_contradiction_that_anybody_can_show() -> None:
     richer = replace(RECORD, host={"cpu_busy_ms": 60_000, "uptime_ms": 60_000})
     first, second = open_record(SIGNED), open_record(sign_record(richer, RECORD_KEY, CHAIN_ID))

@@ -48,15 +48,15 @@ def names_by_address(names: Sequence[str]) -> dict[bytes, str]:
     return {Validator(key(name).public.x, 1).address: name for name in names}
 
 
-def commit_to(header: Header, names: Sequence[str], signers: Sequence[str]) -> Commit:
-    """A commit of `header` by `signers` out of the set `names`, in the set's order."""
+def commit_to(header: Header, names: Sequence[str], signers: Sequence[str], *, height: int | None = None) -> Commit:
+    """A commit of `header` by `signers` out of the set `names`, in the set's order; `height` if the commit lies."""
     block_id = BlockID(header.hash(), PartSetHeader(1, sha256(b"parts").digest()))
     known, time_ns = names_by_address(names), header.time_ns + 1
     unsigned = []
     for validator in validator_set(names):
         signs = known[validator.address] in signers
         unsigned.append(CommitSig(FLAG_COMMIT, validator.address, time_ns, b"") if signs else ABSENT)
-    commit = Commit(header.height, 0, block_id, tuple(unsigned))
+    commit = Commit(height or header.height, 0, block_id, tuple(unsigned))
     signatures = tuple(
         replace(slot, signature=key(known[slot.validator_address]).sign(commit.vote_sign_bytes(header.chain_id, index)))
         if slot.flag == FLAG_COMMIT
@@ -163,7 +163,7 @@ def made_chain() -> Callable[..., MadeChain]:
 
 
 @pytest.fixture(scope="session")
-def commit_by() -> Callable[[Header, Sequence[str], Sequence[str]], Commit]:
+def commit_by() -> Callable[..., Commit]:
     return commit_to
 
 

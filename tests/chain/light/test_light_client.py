@@ -114,6 +114,15 @@ def test_another_genesis_or_wrong_trusted_hash_is_refused(
         client_of(steady, Node(impostor)).update()
 
 
+def test_the_trusted_hash_alone_does_not_do_without_signatures(steady: Any) -> None:
+    node = Node(steady)
+    commit = steady.signed[1].commit
+    unsigned = tuple(replace(slot, signature=bytes(64)) for slot in commit.signatures)
+    node.headers[1] = replace(steady.signed[1], commit=replace(commit, signatures=unsigned))
+    with pytest.raises(Refused, match="trusted height 1"):
+        client_of(steady, node).update()
+
+
 def test_another_chain_id_is_refused(steady: Any) -> None:
     client = LightClient(Node(steady), "another", 1, steady.header_at(1).hash(), now_ns=lambda: 0)
     with pytest.raises(Refused, match="light_invalid"):

@@ -114,6 +114,12 @@ def test_a_lie_about_a_transaction_is_refused(steady: Any, change: dict[str, Any
         verified_tx(client, sha256(steady.txs[6][2]).digest())
 
 
+def test_another_transaction_with_a_good_proof_is_refused(steady: Any) -> None:
+    other = steady.tx(sha256(steady.txs[6][1]).digest())
+    with pytest.raises(Refused, match="another transaction"):
+        verified_tx(client_of(steady, Liar(steady, "tx", lambda _: other)), sha256(steady.txs[6][2]).digest())
+
+
 def test_the_beacon_is_that_of_the_blocks_first_transaction(steady: Any) -> None:
     beta = vrf.proof_to_hash(vrf.prove(sha256(b"vrf").digest(), (6).to_bytes(8, "big")))
     assert verified_beacon(client_of(steady), 6) == next_beacon(beta)

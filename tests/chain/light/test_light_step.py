@@ -58,7 +58,8 @@ def test_height_and_time_must_grow_and_the_chain_be_the_same(
     trusted, block, now_ns = steady.trusted(10), steady.light_block(11), now_of(steady)
     same_time = changed_header(block, commit_by, four, time_ns=trusted.header.time_ns)
     other_chain = changed_header(block, commit_by, four, chain_id="another")
-    for wrong in (steady.light_block(10), steady.light_block(9), same_time, other_chain):
+    same_height = changed_header(steady.light_block(10), commit_by, four, time_ns=trusted.header.time_ns + 1)
+    for wrong in (steady.light_block(10), steady.light_block(9), same_height, same_time, other_chain):
         assert verify(trusted, wrong, now_ns, OPTIONS).outcome == "INVALID"
 
 
@@ -68,19 +69,25 @@ def test_validator_sets_must_be_those_that_the_header_names(steady: Any, set_of:
         assert verify(steady.trusted(1), wrong, now_of(steady), OPTIONS).outcome == "INVALID"
     untold = TrustedState(steady.signed[1], other)
     assert verify(untold, block, now_of(steady), OPTIONS).outcome == "INVALID"
+    whale = ValidatorSet(
+        Validator(each.public, each.power + 90 * (place == 0)) for place, each in enumerate(block.validators)
+    )
+    assert verify(steady.trusted(1), replace(block, validators=whale), now_of(steady), OPTIONS).outcome == "INVALID"
     without_next = replace(block, next_validators=None)
     assert verify(steady.trusted(1), without_next, now_of(steady), OPTIONS).ok
 
 
-def test_the_commit_must_be_of_this_header(steady: Any) -> None:
+def test_the_commit_must_be_of_this_header(steady: Any, commit_by: Callable[..., Any], four: list[str]) -> None:
     block, now_ns = steady.light_block(5), now_of(steady)
     foreign = replace(block, signed_header=replace(block.signed_header, commit=steady.signed[6].commit))
     relabelled = changed_commit(block, height=6)
     nil = changed_commit(block, block_id=BlockID())
+    other_height = commit_by(steady.header_at(5), four, four, height=6)
+    mislabelled = replace(block, signed_header=replace(block.signed_header, commit=other_height))
     edited = replace(
         block, signed_header=replace(block.signed_header, header=replace(block.header, app_hash=b"\x66" * 32))
     )
-    for wrong in (foreign, relabelled, nil, edited):
+    for wrong in (foreign, relabelled, mislabelled, nil, edited):
         assert verify(steady.trusted(1), wrong, now_ns, OPTIONS).outcome == "INVALID"
 
 
@@ -170,6 +177,11 @@ def test_too_little_overlap_is_not_enough_trust_and_a_third_is_too_little(rotati
 def test_exactly_a_third_is_not_more_than_a_third(made_chain: Callable[..., Any]) -> None:
     chain = made_chain([["a", "b", "c"], ["a", "b", "c"], ["a", "x", "y"], ["a", "x", "y"]])
     assert verify(chain.trusted(1), chain.light_block(3), now_of(chain), OPTIONS).outcome == "NOT_ENOUGH_TRUST"
+
+
+def test_counting_goes_on_after_exactly_a_third(made_chain: Callable[..., Any]) -> None:
+    chain = made_chain([["a", "b", "c"]] * 5)
+    assert verify(chain.trusted(1), chain.light_block(4), now_of(chain), OPTIONS).ok
 
 
 def test_a_forged_commit_by_a_third_of_the_trusted_power_never_succeeds(
