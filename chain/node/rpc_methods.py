@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,7 +70,7 @@ class RpcMethods:
         blocks: BlockStore,
         mempool: Mempool,
         genesis: Mapping[str, Any],
-        identity: Callable[[], NodeIdentity],
+        identity: NodeIdentity,
     ) -> None:
         self._application = application
         self._blocks = blocks
@@ -107,7 +107,7 @@ class RpcMethods:
         }
 
     def status(self) -> Json:
-        me = self._identity()
+        me = self._identity
         protocol = {"p2p": "8", "block": "11", "app": str(APP_VERSION)}
         newest, oldest = self._sync_of(self._blocks.height), self._sync_of(self._blocks.base)
         return {
