@@ -61,7 +61,7 @@ def run(home: Home = None, engine: Engine = EngineName.embedded, as_json: Json =
     require_embedded(engine)
     from chain.node import server
 
-    server.run(home or data_home("node"), as_json=as_json)
+    server.run(home or data_home("node"), json_output=as_json)
 
 
 @app.command()
