@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol, TextIO
+from typing import Any, Final, Protocol, TextIO
 
 import uvicorn
 from litestar import Litestar
@@ -128,9 +128,10 @@ async def _serve_http(
     write_private(folder / "server.pem", certificate + hub.identity.authority.pem)
     page, devices = page_app(hub), device_app(hub)
     servers = [(_server(page, None), sockets["page"]), (_server(devices, folder), sockets["devices"])]
+    tasks: list[asyncio.Future[Any]]
     tasks = [asyncio.create_task(server.serve(sockets=[sock])) for server, sock in servers]
-    waiting = asyncio.create_task(stop.wait())
-    up = asyncio.gather(*(server.up.wait() for server, _ in servers))
+    waiting: asyncio.Future[Any] = asyncio.create_task(stop.wait())
+    up: asyncio.Future[Any] = asyncio.gather(*(server.up.wait() for server, _ in servers))
     try:
         await asyncio.wait([up, waiting, *tasks], return_when=asyncio.FIRST_COMPLETED)
         if up.done():

@@ -10,7 +10,7 @@ from litestar import Litestar, Request, Response, get, post
 from litestar.datastructures import State
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
-from litestar.params import Parameter
+from litestar.params import JSONBody, Parameter
 from litestar.response import ServerSentEvent
 from litestar.static_files import create_static_files_router
 from sqlalchemy import select
@@ -105,7 +105,7 @@ def get_events(
 
 
 @post("/api/claims", status_code=200, tags=["admin"], summary="Let the device in that shows this code")
-async def approve_claim(request: AnyRequest, data: ClaimTyped) -> Claimed:
+async def approve_claim(request: AnyRequest, data: JSONBody[ClaimTyped]) -> Claimed:
     hub = _hub(request)
     peer = request.client.host if request.client else "?"
     hub.identity.claim_attempts.note(peer)
@@ -133,7 +133,7 @@ def page_app(hub: Hub) -> Litestar:
         request_max_body_size=MAX_ADMIN_BYTES,
         exception_handlers=HANDLERS,
         before_request=only_loopback_names,
-        after_request=add_headers,
+        before_send=[add_headers],
         openapi_config=OpenAPIConfig(
             title="dccn hub", version="1", path="/schema", render_plugins=[JsonRenderPlugin()]
         ),

@@ -156,7 +156,7 @@ async def inclusion(
     request: AnyRequest,
     device: Annotated[str, Parameter(pattern="^[0-9a-f]{32}$", description="Topic id of the device.")],
     chain: Annotated[str, Parameter(pattern="^[0-9a-f]{32}$", description="Record chain, hex.")],
-    seq: Annotated[int, Parameter(ge=0, lt=2**63)],
+    seq: Annotated[int, Parameter(ge=0, le=2**63 - 1)],
 ) -> InclusionAnswer:
     hub = _hub(request)
     found = await asyncio.to_thread(hub.proofs.inclusion, device, bytes.fromhex(chain), seq)
@@ -183,7 +183,7 @@ def device_app(hub: Hub) -> Litestar:
         state=State({"hub": hub}),
         request_max_body_size=MAX_ENROLMENT_BYTES,
         exception_handlers=HANDLERS,
-        after_request=add_headers,
+        before_send=[add_headers],
         openapi_config=OpenAPIConfig(
             title="dccn hub: devices", version="1", path="/schema", render_plugins=[JsonRenderPlugin()]
         ),

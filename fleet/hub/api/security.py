@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from litestar import Request, Response
+from litestar.datastructures import MutableScopeHeaders
+from litestar.types import Message, Scope
 
 from fleet.hub.api.problems import problem
 
@@ -18,14 +20,15 @@ HEADERS: Final[dict[str, str]] = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "[::1]", "testserver.local"})
+_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
-def add_headers(response: Response[Any]) -> Response[Any]:
-    """After each request."""
-    for name, value in HEADERS.items():
-        response.headers.setdefault(name, value)
-    return response
+async def add_headers(message: Message, _scope: Scope) -> None:
+    """Before each message is sent; errors of the framework itself are covered too."""
+    if message["type"] == "http.response.start":
+        headers = MutableScopeHeaders.from_message(message)
+        for name, value in HEADERS.items():
+            headers.setdefault(name, value)
 
 
 def only_loopback_names(request: Request[Any, Any, Any]) -> Response[Any] | None:
