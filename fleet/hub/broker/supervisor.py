@@ -70,12 +70,19 @@ class Broker:
             raise self._failure
 
     def stop(self) -> None:
-        """Ask mosquitto to save its sessions and end."""
+        """Ask mosquitto to save its sessions and end.
+
+        It is asked again, since it forgets a signal that comes just after it said that it runs; in the end it is killed.
+        """
         self._stopping.set()
-        if self._process is not None and self._process.poll() is None:
-            self._process.terminate()
-        if self._thread.is_alive():
-            self._thread.join(STOP_GRACE_S * 2)
+        deadline = time.monotonic() + STOP_GRACE_S
+        while self._thread.is_alive():
+            if self._process is not None and self._process.poll() is None:
+                if time.monotonic() < deadline:
+                    self._process.terminate()
+                else:
+                    self._process.kill()
+            self._thread.join(0.5)
 
     def _supervise(self) -> None:
         backoff_s = FIRST_BACKOFF_S
