@@ -70,7 +70,7 @@ class RpcServer(uvicorn.Server):
 
 def _bound(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # The protocol is named because asyncio sets TCP_NODELAY only where it sees TCP; without it an answer takes 40 ms more.
+    # The protocol is named because asyncio sets TCP_NODELAY only where it sees TCP; without it answers take 40 ms more.
     bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

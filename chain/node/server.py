@@ -111,6 +111,17 @@ def check_clock(home: Home, blocks: BlockStore, now_ns: int) -> None:
         raise Faulty("clock_off", f"this machine's clock is {behind_s} s before the time of {what}")
 
 
+def engine_genesis(home: Home) -> EngineGenesis:
+    """What the engine begins with, out of the genesis document."""
+    return EngineGenesis(
+        chain_id=home.genesis.chain_id,
+        time_ns=home.genesis.time_ns,
+        validators=tuple(ValidatorUpdate(public, power) for public, power in home.genesis.validators()),
+        app_state_bytes=json.dumps(home.document["app_state"]).encode(),
+        params=home.consensus_params,
+    )
+
+
 async def _until_signalled(home: Home, *, json_output: bool, port: int | None) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -163,17 +174,10 @@ def _engine(
     if home.settings.engine != "embedded":
         raise Unavailable("engine_missing", f"this version cannot run the engine {home.settings.engine!r} yet")
     parameters = home.genesis.parameters
-    genesis = EngineGenesis(
-        chain_id=home.genesis.chain_id,
-        time_ns=home.genesis.time_ns,
-        validators=tuple(ValidatorUpdate(public, power) for public, power in home.genesis.validators()),
-        app_state_bytes=json.dumps(home.document["app_state"]).encode(),
-        params=home.consensus_params,
-    )
     pace = Pace(parameters.block_interval_ms, parameters.empty_block_interval_ms)
     keys = [operator.consensus for operator in home.operators]
     settings = EngineSettings(home.data / "consensus", pace)
-    return EmbeddedEngine(application, genesis, keys, blocks, mempool, settings, now_ns=now_ns)
+    return EmbeddedEngine(application, engine_genesis(home), keys, blocks, mempool, settings, now_ns=now_ns)
 
 
 def _mempool_limits(home: Home) -> MempoolLimits:
