@@ -10,12 +10,15 @@ from typing import Any, NoReturn
 
 import urllib3
 
-from chain.errors import Malformed, Unavailable
+from chain.errors import Malformed, Refused, Unavailable
 from chain.wire.cometbft import Header, SignedHeader, Validator, ValidatorSet
 from chain.wire.rpc_json import header_from_json, signed_header_from_json, validator_from_json
 
 ANSWER_MAX_BYTES = 32 * 1024 * 1024
 """The largest block, 22 MB, in base64."""
+
+SEEN_ALREADY = "tx already exists in cache"
+"""How CometBFT's mempool says that it has these bytes."""
 
 PAGE_VALIDATORS = 100
 PAGES_MAX = 100
@@ -133,7 +136,13 @@ class RpcClient:
         )
 
     def broadcast_tx_sync(self, tx: bytes) -> BroadcastAnswer:
-        result = self.call("broadcast_tx_sync", tx=base64.b64encode(tx).decode())
+        """CheckTx's verdict. Refused `tx_duplicate` when the node has seen these very bytes lately."""
+        try:
+            result = self.call("broadcast_tx_sync", tx=base64.b64encode(tx).decode())
+        except Unavailable as error:
+            if SEEN_ALREADY in error.message:
+                raise Refused("tx_duplicate", f"{self.url}: {SEEN_ALREADY}") from None
+            raise
         return BroadcastAnswer(_integer(result.get("code", 0)), str(result.get("log", "")), _hex(result.get("hash")))
 
     def tx(self, tx_hash: bytes) -> TxAnswer | None:

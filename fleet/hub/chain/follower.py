@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from chain.errors import Refused
+from chain.errors import DccnError, Refused
 from chain.light.client import LightClient
 from chain.light.inclusion import VerifiedTx, verified_beacon, verified_state, verified_transactions, verified_tx
 from chain.light.rpc import BroadcastAnswer, RpcClient
@@ -111,14 +111,24 @@ class Follower:
     def find(self, tx_hash: bytes) -> VerifiedTx | None:
         return verified_tx(self.client, tx_hash)
 
-    def broadcast(self, tx: bytes) -> BroadcastAnswer:
-        return self.rpc.broadcast_tx_sync(tx)
+    def broadcast(self, tx: bytes) -> BroadcastAnswer | None:
+        return broadcast_once(self.rpc, tx)
 
     def beacon(self, height: int) -> bytes:
         return verified_beacon(self.client, height)
 
     def header_time_ms(self, height: int) -> int:
         return _ms(self.client.header(height).time_ns)
+
+
+def broadcast_once(rpc: RpcClient, tx: bytes) -> BroadcastAnswer | None:
+    """CheckTx's answer; None when the node has these bytes already, which CometBFT calls an error."""
+    try:
+        return rpc.broadcast_tx_sync(tx)
+    except DccnError as error:
+        if "already exists in cache" in error.message:
+            return None
+        raise
 
 
 def _ms(time_ns: int) -> int:

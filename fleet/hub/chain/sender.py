@@ -10,7 +10,7 @@ from typing import Final, Protocol
 
 from chain.crypto.address import address
 from chain.crypto.keys import PrivateKey
-from chain.errors import REGISTRY, DccnError, Refused
+from chain.errors import REGISTRY, DccnError
 from chain.light.inclusion import VerifiedTx
 from chain.light.rpc import BroadcastAnswer
 from chain.wire.state import Account, account_key, required_fee
@@ -18,8 +18,13 @@ from chain.wire.transactions import sign
 from fleet.hub.chain.outbox import OutboxRow, open_rows, plan
 from fleet.hub.chain.rules import ChainRules
 
-FINAL_CODES: Final = frozenset({"bad_signature", "malformed", "tx_unauthorised", "tx_unknown_type", "tx_overflow"})
-"""Refused in CheckTx for good: sending again would not help."""
+FINAL_CODES: Final = frozenset(
+    {"bad_signature", "malformed", "tx_unauthorised", "tx_unknown_type", "tx_overflow"}
+    | {"tx_wrong_epoch", "tx_late", "tx_duplicate", "tx_unknown_device"}
+)
+"""Refused in CheckTx for good. The nonce is looked at first, so it is unused and no block holds this transaction."""
+AGAIN_MS: Final = 2_000
+"""What waits for a block is broadcast again this often, in case the node lost it."""
 NONCE_UNUSED: Final = frozenset(
     {"bad_signature", "tx_bad_nonce", "tx_expired", "tx_fee_too_low", "tx_insufficient_funds", "tx_quota"}
 )
@@ -40,7 +45,8 @@ class ChainAccess(Protocol):
 
     def find(self, tx_hash: bytes) -> VerifiedTx | None: ...
 
-    def broadcast(self, tx: bytes) -> BroadcastAnswer: ...
+    def broadcast(self, tx: bytes) -> BroadcastAnswer | None:
+        """CheckTx's answer; None when the node has these bytes already."""
 
 
 class Sender:
@@ -52,6 +58,7 @@ class Sender:
         self._now_ms = now_ms
         self._on_settled = on_settled
         self._bumped = (0, 0)
+        self._broadcast_ms: dict[int, int] = {}
         self.problem: str | None = None
 
     def note_block(self, connection: sqlite3.Connection, height: int, transactions: Sequence[bytes]) -> None:
@@ -79,7 +86,8 @@ class Sender:
             self._settle(connection, row, None, "tx_expired")
         self.problem = None
         for row in made.again:
-            self._broadcast(connection, row, row.raw)
+            if self._now_ms() - self._broadcast_ms.get(row.id, 0) >= AGAIN_MS:
+                self._broadcast(connection, row, row.raw)
         for row, nonce in made.sign:
             self._broadcast(connection, row, self._sign(connection, row, nonce, rules))
 
@@ -112,7 +120,7 @@ class Sender:
         try:
             answer = self._access.broadcast(raw)
         except Refused as error:
-            if "sent already" not in error.message and "tx_duplicate" not in error.message:
+            if error.code != "tx_duplicate":
                 self.problem = f"the node does not take {row.subject}: {error.message}"
             return
         code = "" if answer.code == 0 else _NAMES.get(answer.code, "check_failed")
@@ -131,6 +139,7 @@ class Sender:
         return True
 
     def _settle(self, connection: sqlite3.Connection, row: OutboxRow, height: int | None, code: str) -> None:
+        self._broadcast_ms.pop(row.id, None)
         state = "included" if height is not None and not code else "failed"
         connection.execute(
             "UPDATE outbox SET state = ?, height = ?, code = ? WHERE id = ?", (state, height, code or None, row.id)

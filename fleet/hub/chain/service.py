@@ -20,7 +20,7 @@ from chain.wire.state import required_fee
 from fleet.hub.actions.desk import Desk
 from fleet.hub.actions.events import ChainAdvanced
 from fleet.hub.chain.facts import read_fact
-from fleet.hub.chain.follower import RULES, Block, Follower
+from fleet.hub.chain.follower import RULES, Block, Follower, broadcast_once
 from fleet.hub.chain.ledger_view import Books, note_registrations, note_rewards, read_books
 from fleet.hub.chain.outbox import OutboxRow
 from fleet.hub.chain.rules import ChainRules
@@ -71,6 +71,7 @@ class ChainService:
         self._epoch: int | None = None
         self._books = Books()
         self._look_until = 0
+        self._healthy = False
         self._on_block: list[Callable[[Block], None]] = []
         self._on_settled: list[Callable[[OutboxRow, int | None, str], None]] = []
 
@@ -104,14 +105,10 @@ class ChainService:
     def _broadcast_registration(self, raw: bytes, tx_hash: bytes) -> bytes:
         rpc = RpcClient(self._settings.rpc[0], RPC_TIMEOUT_S)
         try:
-            answer = rpc.broadcast_tx_sync(raw)
-        except Refused as error:
-            if "sent already" in error.message or "tx_duplicate" in error.message:
-                return tx_hash
-            raise
+            answer = broadcast_once(rpc, raw)
         finally:
             rpc.close()
-        if answer.code:
+        if answer is not None and answer.code:
             raise Refused(_NAMES.get(answer.code, "check_failed"), f"the chain refuses the registration: {answer.log}")
         self._wake.set()
         return tx_hash
@@ -172,8 +169,8 @@ class ChainService:
                     _log.exception("following the chain failed")
                     self._note_problem(f"following the chain failed: {error!r}")
                 turn += 1
-                self._wake.clear()
-                pause_s = POLL_MIN_S if self.view().problem is None else min(BACKOFF_MAX_S, pause_s * 2)
+                pause_s = POLL_MIN_S if self._healthy else min(BACKOFF_MAX_S, pause_s * 2)
+                self._healthy = False
                 self._stopping.wait(pause_s)
 
     def _follow(self, connection: sqlite3.Connection, url: str) -> None:
@@ -193,6 +190,7 @@ class ChainService:
                 if follower.newest is not None and follower.rules is not None:
                     sender.step(connection, follower.rules, follower.newest.height)
                     self._note_view(follower, sender.problem)
+                self._healthy = True
                 self._wake.wait(self._poll_s())
         finally:
             rpc.close()
