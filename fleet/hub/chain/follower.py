@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from chain.errors import DccnError, Refused
+from chain.errors import Refused
 from chain.light.client import LightClient
 from chain.light.inclusion import VerifiedTx, verified_beacon, verified_state, verified_transactions, verified_tx
 from chain.light.rpc import BroadcastAnswer, RpcClient
@@ -125,8 +125,8 @@ def broadcast_once(rpc: RpcClient, tx: bytes) -> BroadcastAnswer | None:
     """CheckTx's answer; None when the node has these bytes already, which CometBFT calls an error."""
     try:
         return rpc.broadcast_tx_sync(tx)
-    except DccnError as error:
-        if "already exists in cache" in error.message:
+    except Refused as error:
+        if error.code == "tx_duplicate":
             return None
         raise
 

@@ -117,12 +117,10 @@ class Sender:
 
     def _broadcast(self, connection: sqlite3.Connection, row: OutboxRow, raw: bytes) -> None:
         connection.execute("UPDATE outbox SET attempts = attempts + 1 WHERE id = ?", (row.id,))
-        try:
-            answer = self._access.broadcast(raw)
-        except Refused as error:
-            if error.code != "tx_duplicate":
-                self.problem = f"the node does not take {row.subject}: {error.message}"
-            return
+        self._broadcast_ms[row.id] = self._now_ms()
+        answer = self._access.broadcast(raw)
+        if answer is None:
+            return  # the node has it already
         code = "" if answer.code == 0 else _NAMES.get(answer.code, "check_failed")
         if code in FINAL_CODES:
             self._settle(connection, row, None, code)

@@ -29,6 +29,8 @@ DEADLINE_PARTS: Final = 2
 RATE_PERIODS: Final = 2
 """A median rate counts for this many challenge periods after the last pass."""
 TREES_KEPT: Final = 4
+FOLLOWED_EPOCHS: Final = 100
+"""How far back a batch without a block is still looked after; its transaction expires long before."""
 
 
 class BatchService:
@@ -164,7 +166,8 @@ class BatchService:
     def _follow_up(self, connection: sqlite3.Connection, epoch: int) -> None:
         """Note hashes and heights of batches that were sent; give back the records of one that was refused."""
         waiting = connection.execute(
-            "SELECT reward_epoch, count, tx_hash FROM batches WHERE height IS NULL AND reward_epoch >= ?", (epoch - 3,)
+            "SELECT reward_epoch, count, tx_hash FROM batches WHERE height IS NULL AND count AND reward_epoch >= ?",
+            (epoch - FOLLOWED_EPOCHS,),
         ).fetchall()
         for reward_epoch, count, tx_hash in waiting:
             row = row_of(connection, _subject(reward_epoch))
@@ -220,6 +223,7 @@ def _give_back(connection: sqlite3.Connection, reward_epoch: int) -> None:
         (reward_epoch,),
     )
     connection.execute("DELETE FROM batch_leaves WHERE reward_epoch = ?", (reward_epoch,))
+    connection.execute("UPDATE batches SET count = 0 WHERE reward_epoch = ?", (reward_epoch,))
 
 
 def _end_ms(raw: bytes) -> int:

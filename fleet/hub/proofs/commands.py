@@ -29,10 +29,10 @@ class PogCommands:
         self._now_ms = now_ms
         self._version = 0
 
-    def challenge(self, device: bytes, challenge_height: int, profile: str, window_ms: int) -> None:
-        """Compute now: the beacon is that of `challenge_height`, the commitment is due within `window_ms` of it."""
-        body = [challenge_height, profile, window_ms]
-        self._send(COMMAND_POG, device, "pog", body, window_ms)
+    def challenge(self, device: bytes, challenge_height: int, profile: str, left_ms: int) -> None:
+        """Compute now: the beacon is that of `challenge_height`, `left_ms` are left of the window that it opened."""
+        body = [challenge_height, profile, left_ms]
+        self._send(COMMAND_POG, device, "pog", body, left_ms)
 
     def open_rows(
         self,

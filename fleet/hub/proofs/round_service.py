@@ -94,8 +94,9 @@ class RoundService:
         row = RoundRow(block.height, beacon, self._profile.name, now_ms, window_ms, "open", None, None)
         round_rows.insert_round(connection, row)
         self._live[block.height] = _Live(block.time_ms, set(devices))
+        left_ms = block.time_ms + window_ms - now_ms
         for device in devices:
-            self._commands.challenge(device, block.height, self._profile.name, window_ms)
+            self._commands.challenge(device, block.height, self._profile.name, left_ms)
         self._desk.bus.publish(
             PogRoundOpened(at_ms=now_ms, challenge_height=block.height, profile=self._profile.name, window_ms=window_ms)
         )

@@ -134,19 +134,28 @@ class ProofService:
         self._follower = self._reader()
         self._follower.open(connection)
         while not self._stopping.is_set():
-            with contextlib.suppress(Empty):
-                item = self._queue.get(timeout=TICK_S)
-                if isinstance(item, Block):
-                    self._chain_time_ms, self._newest_height = item.time_ms, item.height
-                    self._rounds.note_block(connection, item)
-                elif isinstance(item, Opening):
-                    self._rounds.take_opening(connection, item)
+            self._take_waiting(connection)
             if not self._newest_height:
                 continue
             self._rounds.step(connection)
             boundary_ms = self._rules.epoch_start_ms(self._rules.epoch_at(self._chain_time_ms))
             unsettled = self._rounds.unsettled_before(connection, boundary_ms)
             self._batches.step(connection, self._chain_time_ms, self._newest_height, unsettled)
+
+    def _take_waiting(self, connection: sqlite3.Connection) -> None:
+        """Everything that is queued, so that what comes next is decided on the newest block."""
+        timeout: float | None = TICK_S
+        while not self._stopping.is_set():
+            try:
+                item = self._queue.get(timeout=timeout) if timeout else self._queue.get_nowait()
+            except Empty:
+                return
+            timeout = None
+            if isinstance(item, Block):
+                self._chain_time_ms, self._newest_height = item.time_ms, item.height
+                self._rounds.note_block(connection, item)
+            elif isinstance(item, Opening):
+                self._rounds.take_opening(connection, item)
 
     def _put(self, item: Block | Opening | None) -> None:
         with contextlib.suppress(Full):
