@@ -72,7 +72,7 @@ class Broker:
     def stop(self) -> None:
         """Ask mosquitto to save its sessions and end.
 
-        It is asked again, since it forgets a signal that comes just after it said that it runs; in the end it is killed.
+        It is asked again, since it forgets a signal that comes just after it said that it runs, and killed in the end.
         """
         self._stopping.set()
         deadline = time.monotonic() + STOP_GRACE_S
