@@ -43,11 +43,13 @@ class RpcServer(uvicorn.Server):
             uvicorn.Config(
                 application,
                 log_config=None,
+                log_level="warning",
                 access_log=False,
                 server_header=False,
                 lifespan="off",
                 ws="none",
-                limit_concurrency=limits.connections,
+                # uvicorn turns away the connection that reaches its limit.
+                limit_concurrency=limits.connections + 1,
                 backlog=BACKLOG,
                 timeout_keep_alive=KEEP_ALIVE_S,
                 timeout_graceful_shutdown=STOP_GRACE_S,

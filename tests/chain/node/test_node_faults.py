@@ -107,7 +107,7 @@ def test_sigterm_and_sigint_stop_it_in_order_and_it_goes_on_where_it_was(new_hom
 def test_kill_9_at_random_moments_loses_no_block_and_the_blocks_replay_identically(new_home: Home) -> None:
     moments = random.Random(4711)
     reached = 0
-    for _ in range(4):
+    for _ in range(3):
         with process(new_home) as child:
             rpc = ready(child)
             reached = wait_for_height(rpc, rpc.status().height + 2)
