@@ -20,7 +20,7 @@ MAX_KEY_BYTES = 256
 def answer_query(request: RequestQuery, state: VersionedState, beacons: Beacons) -> ResponseQuery:
     """The answer, or a code of the registry with what was wrong; never raises for a bad question."""
     try:
-        height = request.height or max(0, state.height - 1)
+        height = request.height or _newest(state, prove=request.prove)
         match request.path:
             case "/state":
                 return _state(request.data, height, state, prove=request.prove)
@@ -33,6 +33,13 @@ def answer_query(request: RequestQuery, state: VersionedState, beacons: Beacons)
         return ResponseQuery(
             code=REGISTRY[error.code].number, log=str(error), codespace=CODESPACE, height=request.height
         )
+
+
+def _newest(state: VersionedState, *, prove: bool) -> int:
+    """The height before the last committed one. Height 0 stands for "newest", so genesis itself is never proven."""
+    if prove and state.height < 2:
+        raise Refused("height_unknown", f"nothing can be proven at height {state.height}; ask after block 2")
+    return max(0, state.height - 1)
 
 
 def _state(key: bytes, height: int, state: VersionedState, *, prove: bool) -> ResponseQuery:

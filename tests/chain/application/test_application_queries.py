@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from hashlib import sha256
 
 import pytest
 
@@ -15,6 +16,7 @@ from chain.errors import REGISTRY
 from chain.ledger.parameters import Parameters
 from chain.wire.state import PARAMETERS_KEY, Account, account_key, decode_parameters
 
+HUB = PrivateKey.from_secret("ed25519", sha256(b"hub").digest())
 PAYEES = [address(PrivateKey.from_secret("ed25519", bytes([i]) * 32).public) for i in range(1, 40)]
 
 
@@ -54,6 +56,16 @@ def test_height_0_answers_from_the_newest_height_whose_successor_header_exists(c
     assert answer.height == 2
     assert Account.decode(answer.value).balance_atto == 2 * 10**18
     assert verifies(chain, account_key(PAYEES[0]), answer.height)
+
+
+def test_before_the_second_block_nothing_is_proven_but_genesis_can_be_read(chain) -> None:
+    key = account_key(address(HUB.public))
+    for _ in range(2):
+        assert ask(chain, key).code == REGISTRY["height_unknown"].number
+        answer = chain.app.query(RequestQuery("/state", key))
+        assert (answer.height, Account.decode(answer.value)) == (0, Account(10**6 * 10**18, 0))
+        chain.block()
+    assert ask(chain, key).height == 1
 
 
 def test_between_finalize_and_commit_queries_see_only_what_is_committed(chain) -> None:
