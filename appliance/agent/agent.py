@@ -17,12 +17,14 @@ from appliance.agent.enrolment import Renewal
 from appliance.agent.events import Emit, EventStream
 from appliance.agent.files import exclusively, prepare_home
 from appliance.agent.identity import Identity, open_identity
+from appliance.agent.memory import give_back
 from appliance.agent.settings import Settings
 from chain.errors import DccnError, Malformed
 
 RESTART_FIRST_S = 1.0
 RESTART_CAP_S = 60.0
 JOIN_TIMEOUT_S = 5.0
+SETTLED_S = 5.0
 
 
 class Component(Protocol):
@@ -86,7 +88,9 @@ def _run(settings: Settings, stop: threading.Event, emit: Emit | None) -> None:
     threads = [_thread(component, stop, emit) for component in parts.components]
     for thread in threads:
         thread.start()
-    stop.wait()
+    if not stop.wait(SETTLED_S):
+        give_back()
+        stop.wait()
     parts.wake()
     for thread in threads:
         thread.join(JOIN_TIMEOUT_S)

@@ -113,6 +113,7 @@ def assemble(
         clock=clock,
         emit=emit,
         receipt_timeout_s=settings.receipt_timeout_s,
+        may_send=lambda: registration.is_proven,
     )
     renewal = Renewal(settings, identity, clock, emit, lambda fresh: adopt(fresh))
     connection = Connection(
@@ -172,6 +173,7 @@ def assemble(
         hub=registration_hub,
         board=board,
         emit=emit,
+        file=settings.registration_file,
     )
     peer = AccessPeer(
         topic_id=identity.topic_id,

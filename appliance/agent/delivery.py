@@ -24,6 +24,7 @@ class Delivery:
 
     QoS 1 ends at the broker, so a record counts as under way until the hub's receipt covers it; at most
     RECEIVE_MAXIMUM are. Without a receipt for `receipt_timeout_s` all that are under way are sent again.
+    Nothing is sent while `may_send` says no: the device is not registered yet.
     """
 
     name = "delivery"
@@ -40,6 +41,7 @@ class Delivery:
         clock: Clock,
         emit: Emit,
         receipt_timeout_s: float,
+        may_send: Callable[[], bool] = lambda: True,
     ) -> None:
         self._spool = spool
         self._device = device
@@ -50,6 +52,7 @@ class Delivery:
         self._clock = clock
         self._emit = emit
         self._receipt_timeout_s = receipt_timeout_s
+        self._may_send = may_send
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._under_way: dict[Key, float] = {}
@@ -76,6 +79,8 @@ class Delivery:
 
     def send(self) -> int:
         """Publish what may be published now; returns the number of records."""
+        if not self._may_send():
+            return 0
         with self._lock:
             self._repeat_overdue()
             room = RECEIVE_MAXIMUM - len(self._under_way)

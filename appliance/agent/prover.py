@@ -1,7 +1,8 @@
 """The process that computes: `python -m appliance.agent.prover`, low priority, one JSON line in, one out.
 
-Requests: `{"do": "compute", "challenge_height", "profile", "beacon", "device", "gpu", "budget_ms"}` and
-`{"do": "open", "challenge_height", "open_beacon"}`; byte strings are hex. Answers: `{"rows", "root", "elapsed_ms"}`,
+Requests: `{"do": "compute", "challenge_height", "profile", "beacon", "device", "gpu", "until_s"}` and
+`{"do": "open", "challenge_height", "open_beacon"}`; byte strings are hex, `until_s` is CLOCK_MONOTONIC, which the agent
+shares. Answers: `{"rows", "root", "elapsed_ms"}`,
 `{"proof"}`, or `{"code", "message"}`. It keeps a computation's tree until it is opened or two newer ones came, and ends
 with its parent: numpy and its memory are here and not in the agent.
 """
@@ -56,7 +57,7 @@ class Prover:
             request["gpu"],
             ROWS_MAX,
             backend=self._backend,
-            deadline=Deadline(started_s + int(request["budget_ms"]) / 1000, self._clock),
+            deadline=Deadline(float(request["until_s"]), self._clock),
         )
         self._computations[int(request["challenge_height"])] = done
         while len(self._computations) > KEPT_COMPUTATIONS:

@@ -19,6 +19,7 @@ MAX_ANSWER_BYTES = 4 * 1024 * 1024
 STOP_TIMEOUT_S = 2.0
 READ_BYTES = 65_536
 STOP_POLL_S = 0.25
+TREE_PARTS = 10
 SLACK_S = 10.0
 """How much longer than its budget a computation may take before the process is given up."""
 
@@ -51,10 +52,18 @@ class ProverProcess:
     def pid(self) -> int | None:
         return self._process.pid if self._process is not None else None
 
+    def start(self) -> None:
+        """Bring the child up, if it is not, while its work is still being fetched."""
+        self._running()
+
     def compute(
         self, *, challenge_height: int, profile: str, beacon: bytes, device: bytes, gpu: str, budget_ms: int
     ) -> Computed:
-        """As many rows as fit into `budget_ms`. Raises Refused (`pog_late`, …) or Unavailable when the child died."""
+        """As many rows as fit into `budget_ms` from now. Raises Refused (`pog_late`, …), Unavailable if the child died.
+
+        TREE_PARTS of the budget stays for the tree of the rows' hashes.
+        """
+        rows_ms = budget_ms - budget_ms // TREE_PARTS
         answer = self._ask(
             {
                 "do": "compute",
@@ -63,7 +72,7 @@ class ProverProcess:
                 "beacon": beacon.hex(),
                 "device": device.hex(),
                 "gpu": gpu,
-                "budget_ms": budget_ms,
+                "until_s": self._monotonic_s() + rows_ms / 1000,
             },
             budget_ms / 1000 + SLACK_S,
         )

@@ -35,6 +35,8 @@ BEACON_TIMEOUT_S = 20.0
 BEACON_POLL_S = 0.2
 WINDOW_PARTS = 2
 """Half of the window is for computing; the rest is for the network and the block."""
+LEAST_PARTS = 10
+LATEST_PARTS = 4
 WINDOW_MAX_MS = 600_000
 
 
@@ -43,6 +45,9 @@ class Chain(Protocol):
 
     def beacon(self, height: int) -> bytes:
         """Raises Unavailable while the height is not there yet."""
+
+    def time_ms(self, height: int) -> int:
+        """The header time of a block that is there."""
 
     def committed_root(self, challenge_height: int) -> tuple[bytes, int]:
         """(root, count) of the hub's commitments to a challenge, from the chain's state."""
@@ -54,6 +59,17 @@ class Answered:
 
     commitment: Commitment
     rate_ops_per_s: int
+
+
+def compute_budget_ms(spent_ms: int, window_ms: int) -> int:
+    """How long to compute when `spent_ms` of a challenge's window are over, counted from its block's header time.
+
+    The commitment shall leave at half of the window, since it has to be in a block before the window ends. Who hears of
+    it late computes for a tenth of the window, as long as a quarter of it is left. Refused `pog_late` after that.
+    """
+    if spent_ms * LATEST_PARTS > window_ms * (LATEST_PARTS - 1):
+        raise Refused("pog_late", f"the challenge came {spent_ms} ms into a window of {window_ms} ms")
+    return max(window_ms // WINDOW_PARTS - max(spent_ms, 0), window_ms // LEAST_PARTS)
 
 
 class Proving:
@@ -138,14 +154,9 @@ class Proving:
         fields = Fields(body, None, 3)
         height, window_ms = fields.integer(0, 1), fields.integer(2, 1, WINDOW_MAX_MS)
         profile = profile_named(fields.text(1, 16))
-        started_s = self._clock.monotonic_s()
+        self._process.start()
         beacon = self._beacon(height)
-        spent_ms = int((self._clock.monotonic_s() - started_s) * 1000)
-        budget_ms = window_ms // WINDOW_PARTS - spent_ms
-        if budget_ms <= 0:
-            raise Refused(
-                "pog_late", f"the beacon of height {height} came {spent_ms} ms into a window of {window_ms} ms"
-            )
+        budget_ms = compute_budget_ms(self._clock.now_ms() - self._chain.time_ms(height), window_ms)
         computed = self._process.compute(
             challenge_height=height,
             profile=profile.name,

@@ -70,6 +70,10 @@ class Settings:
         return self.home / "versions.json"
 
     @property
+    def registration_file(self) -> Path:
+        return self.home / "registration.json"
+
+    @property
     def seen_file(self) -> Path:
         return self.home / "rewards.json"
 

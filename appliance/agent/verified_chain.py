@@ -72,6 +72,10 @@ class VerifiedChain:
         """The beacon of a block; Unavailable while there is no such block."""
         return self._with_client(lambda client: verified_beacon(client, height))
 
+    def time_ms(self, height: int) -> int:
+        """The header time of a block."""
+        return self._with_client(lambda client: client.header(height)).time_ns // 1_000_000
+
     def state(self, key: bytes) -> Proven:
         """The newest provable value under a state key."""
         return Proven(*self._with_client(lambda client: verified_state(client, key)))

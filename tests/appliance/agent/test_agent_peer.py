@@ -36,7 +36,7 @@ class SmallChain:
     """What `VerifiedChain` would have proven."""
 
     def __init__(self) -> None:
-        self.height = 10
+        self.height = 12
         self.rewards: Reward | None = None
         self.devices: Device | None = None
         self.transactions: dict[bytes, tuple[bytes, int]] = {}
@@ -243,7 +243,7 @@ def test_a_reward_is_told_once_also_over_a_restart(outlook: Outlook, events) -> 
     outlook.peer = outlook.make_peer()
     outlook.peer.look()
     told = events.named("reward_verified")
-    assert len(told) == 1 and (told[0]["amount"], told[0]["height"]) == ("2", 10)
+    assert len(told) == 1 and (told[0]["amount"], told[0]["height"]) == ("2", 12)
     outlook.chain.rewards = replace_total(outlook.chain.rewards, 5 * ANKR)
     outlook.peer.look()
     assert [fields["amount"] for fields in events.named("reward_verified")] == ["2", "3"]
@@ -273,7 +273,7 @@ def test_a_node_that_lies_is_named(outlook: Outlook) -> None:
 
 
 class Answer:
-    chain_id, transaction_fee = "chain", 5 * ANKR
+    chain_id, transaction_fee, genesis_hash = "chain", 5 * ANKR, b"g" * 32
 
 
 class SmallEnrolment:
@@ -287,15 +287,7 @@ class SmallIdentity:
 @pytest.fixture
 def registration(outlook: Outlook, events, monkeypatch) -> Registration:
     monkeypatch.setattr("appliance.agent.registration.CONFIRM_POLL_S", 0.001)
-    return Registration(
-        identity=SmallIdentity(),
-        owner=outlook.owner,
-        enrolment=SmallEnrolment,
-        chain=outlook.chain,
-        hub=outlook.hub,
-        board=outlook.board,
-        emit=events,
-    )
+    return again(outlook, events)
 
 
 def test_the_registration_is_signed_by_owner_and_device_and_paid_by_the_hub(outlook, registration, events) -> None:
@@ -312,6 +304,34 @@ def test_the_registration_is_signed_by_owner_and_device_and_paid_by_the_hub(outl
     assert body.device.verify(agreed, body.signature)
     assert transactions.sponsor(sent, HUB, "chain").verify("chain")
     assert events.named("registered")[0]["height"] == 11 and outlook.board.snapshot().registered
+
+
+def test_nothing_counts_as_registered_before_the_hub_can_have_seen_it(outlook, registration) -> None:
+    outlook.chain.devices = Device(outlook.owner.account, DEVICE_KEY.public.cose(), 12, 1)
+    assert not registration.is_registered() and not registration.is_proven
+    outlook.chain.height = 13
+    assert registration.is_registered() and registration.is_proven
+
+
+def test_a_registration_is_remembered_for_its_chain_and_owner_only(outlook, registration, events, monkeypatch) -> None:
+    outlook.chain.devices = Device(outlook.owner.account, DEVICE_KEY.public.cose(), 11, 1)
+    registration.run(threading.Event())
+    assert again(outlook, events).is_proven
+    monkeypatch.setattr(Answer, "genesis_hash", b"h" * 32)
+    assert not again(outlook, events).is_proven
+
+
+def again(outlook: Outlook, events) -> Registration:
+    return Registration(
+        identity=SmallIdentity(),
+        owner=outlook.owner,
+        enrolment=SmallEnrolment,
+        chain=outlook.chain,
+        hub=outlook.hub,
+        board=outlook.board,
+        emit=events,
+        file=outlook.home / "registration.json",
+    )
 
 
 def test_a_device_that_is_registered_sends_nothing(outlook, registration, events) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -10,9 +11,11 @@ import threading
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from appliance.agent.prover_process import ProverProcess
-from appliance.agent.proving import Proving
+from appliance.agent.proving import Proving, compute_budget_ms
 from chain.crypto.keys import PrivateKey
 from chain.errors import Refused, Unavailable
 from chain.proofs.commands import Command
@@ -29,7 +32,9 @@ OTHER = Commitment(b"o" * 32, "cpu", "test", 64, b"r" * 32, 5).encoded()
 class SmallChain:
     """A chain of two beacons and one commitment root."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock) -> None:
+        self.clock = clock
+        self.spent_ms = 0
         self.root: tuple[bytes, int] | None = None
         self.asked: list[int] = []
 
@@ -38,6 +43,9 @@ class SmallChain:
         if height not in BEACONS:
             raise Unavailable("unreachable", f"no block {height} yet")
         return BEACONS[height]
+
+    def time_ms(self, _height: int) -> int:
+        return self.clock.now_ms() - self.spent_ms
 
     def committed_root(self, challenge_height: int) -> tuple[bytes, int]:
         if self.root is None:
@@ -50,7 +58,7 @@ class Bench:
 
     def __init__(self, clock, events, process: ProverProcess | None = None) -> None:
         self.key = PrivateKey.generate("ed25519")
-        self.chain = SmallChain()
+        self.chain = SmallChain(clock)
         self.commits: list[bytes] = []
         self.opens: list[bytes] = []
         self.answers: list[object] = []
@@ -75,9 +83,17 @@ class Bench:
         return [5, 7, index, 2, path]
 
 
+def warm_up(process: ProverProcess) -> ProverProcess:
+    """Returns when the child has loaded everything; a real window is long enough for that."""
+    with contextlib.suppress(Refused):
+        process.open(1, BEACONS[8])
+    return process
+
+
 @pytest.fixture
 def bench(clock, events):
     bench = Bench(clock, events)
+    warm_up(bench.proving._process)
     yield bench
     bench.proving._process.stop()
 
@@ -113,11 +129,22 @@ def test_a_beacon_that_does_not_come_is_waited_for_and_then_given_up(bench: Benc
     assert len(bench.chain.asked) == 4 and bench.commits == []
 
 
-def test_a_challenge_whose_window_is_over_is_not_computed(bench: Bench, clock, monkeypatch) -> None:
-    monkeypatch.setattr(bench.chain, "beacon", lambda height: clock.pass_ms(150) or BEACONS[5])
+def test_a_challenge_whose_window_is_nearly_over_is_not_computed(bench: Bench) -> None:
+    bench.chain.spent_ms = 151
     with pytest.raises(Refused) as refusal:
         bench.proving.answer([5, "test", 200])
     assert refusal.value.code == "pog_late" and bench.commits == []
+
+
+@given(st.integers(-5_000, 60_000), st.integers(1_000, 60_000))
+def test_a_commitment_leaves_at_half_of_the_window_or_soon_after(spent_ms: int, window_ms: int) -> None:
+    try:
+        budget_ms = compute_budget_ms(spent_ms, window_ms)
+    except Refused:
+        assert spent_ms > window_ms * 3 // 4 - 1
+        return
+    assert window_ms // 10 <= budget_ms <= window_ms // 2
+    assert spent_ms + budget_ms <= max(window_ms // 2, spent_ms + window_ms // 10)
 
 
 def test_nothing_is_opened_that_the_chain_does_not_hold(bench: Bench) -> None:
@@ -155,18 +182,18 @@ def test_a_command_that_makes_no_sense_is_told_and_survived(bench: Bench, events
 
 def compute(process: ProverProcess, height: int = 5) -> object:
     return process.compute(
-        challenge_height=height, profile="test", beacon=BEACONS[5], device=DEVICE, gpu="cpu", budget_ms=30
+        challenge_height=height, profile="test", beacon=BEACONS[5], device=DEVICE, gpu="cpu", budget_ms=100
     )
 
 
 def test_a_prover_that_is_killed_is_started_again() -> None:
-    process = ProverProcess()
+    process = warm_up(ProverProcess())
     compute(process)
     assert process.pid is not None
     os.kill(process.pid, signal.SIGKILL)
     with pytest.raises((Unavailable, Refused)):
         process.open(5, BEACONS[8])
-    assert compute(process)
+    assert compute(warm_up(process))
     process.stop()
 
 
@@ -189,8 +216,7 @@ def test_the_prover_dies_with_an_agent_that_is_killed(tmp_path: Path) -> None:
     child = os.fork()
     if child == 0:
         try:
-            process = ProverProcess()
-            compute(process)
+            process = warm_up(ProverProcess())
             told.write_text(str(process.pid))
             os.kill(os.getpid(), signal.SIGKILL)
         finally:

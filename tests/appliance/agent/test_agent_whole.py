@@ -21,6 +21,9 @@ import appliance.agent
 from appliance.agent import agent
 from appliance.agent import status as agent_status
 from appliance.agent.events import EVENTS, EventStream
+from appliance.agent.files import write_json
+from appliance.agent.identity import open_identity
+from appliance.agent.owner import open_owner
 from appliance.agent.settings import Settings, load
 from chain.errors import Faulty, Malformed
 from chain.proofs.records import open_record
@@ -31,10 +34,18 @@ SOURCES = sorted(Path(appliance.agent.__file__).parent.glob("*.py"))
 SCRIPT = "import sys; from pathlib import Path; from appliance.agent import agent, settings; sys.exit(agent.run(settings.load(Path(sys.argv[1]), json=True, hub_url=sys.argv[2], token=sys.argv[3])))"  # noqa: E501
 
 
+def remember_registration(home: Path) -> None:
+    """There is no chain here: the agent shall have proven its registration in an earlier life."""
+    settings = Settings(home=home)
+    mark = {"genesis_hash": (b"g" * 32).hex(), "owner": open_owner(settings.owner_file).address, "height": 1}
+    write_json(settings.registration_file, {**mark, "device": open_identity(settings.identity_file).device.hex()})
+
+
 class Process:
     """An agent in a process of its own, heard line by line."""
 
     def __init__(self, home: Path, fleet: SmallFleet) -> None:
+        remember_registration(home)
         command = [sys.executable, "-c", SCRIPT, str(home), fleet.hub.url, fleet.hub.token.text]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.events: list[dict[str, Any]] = []
