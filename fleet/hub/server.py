@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import fcntl
 import importlib.metadata
 import json
@@ -71,8 +72,12 @@ class Ready:
 
 
 def run(settings: Settings) -> None:
-    """Run the hub until SIGTERM or SIGINT. Raises DccnError when it cannot start."""
-    asyncio.run(serve(settings, on_ready=lambda ready: _announce(ready, settings.json, sys.stdout)))
+    """Run the hub until SIGTERM or SIGINT. Raises DccnError when it cannot start or go on."""
+    try:
+        asyncio.run(serve(settings, on_ready=lambda ready: _announce(ready, settings.json, sys.stdout)))
+    except OSError as error:
+        code = "disk_full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "home_invalid"
+        raise Faulty(code, f"writing to {error.filename or settings.home}: {error.strerror}") from error
 
 
 async def serve(

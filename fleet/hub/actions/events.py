@@ -230,9 +230,18 @@ EVENTS: Final[tuple[type[HubEvent], ...]] = (
 )
 
 NOT_AUDITED: Final[frozenset[type[HubEvent]]] = frozenset(
-    {TelemetryReceived, RecordsAccepted, MessageRefused, ChainAdvanced, DeviceReported, PogRoundOpened, PogChecked}
+    {
+        TelemetryReceived,
+        RecordsAccepted,
+        MessageRefused,
+        ChainAdvanced,
+        DeviceReported,
+        PogRoundOpened,
+        PogChecked,
+        RewardsPaid,
+    }
 )
-"""Frequent, and kept elsewhere (records, refusal_log, pog_results, …): these go to the live page only."""
+"""Frequent, and kept elsewhere (records, refusal_log, pog_results, …): these are only published."""
 
 
 def kind_of(event: HubEvent | type[HubEvent]) -> str:

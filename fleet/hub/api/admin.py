@@ -19,6 +19,7 @@ from chain.errors import Refused
 from fleet.hub.actions.enrolment import do_approve_claim, do_create_token
 from fleet.hub.api.context import Hub
 from fleet.hub.api.live import LivePage
+from fleet.hub.api.live import events as live_events
 from fleet.hub.api.overview import DeviceLine, Overview, overview
 from fleet.hub.api.problems import HANDLERS
 from fleet.hub.api.security import add_headers, only_loopback_names
@@ -68,6 +69,11 @@ def page(request: AnyRequest) -> Response[str]:
 @get("/live", include_in_schema=False)
 async def live(request: AnyRequest) -> ServerSentEvent:
     return ServerSentEvent(request.app.state.live.stream())
+
+
+@get("/api/stream", tags=["fleet"], summary="Every event as it happens (server-sent events)")
+async def stream(request: AnyRequest) -> ServerSentEvent:
+    return ServerSentEvent(live_events(_hub(request), request.app.state.live.closing))
 
 
 @get("/health", tags=["hub"], summary="Whether the hub is up", sync_to_thread=False)
@@ -126,7 +132,7 @@ async def create_token(request: AnyRequest) -> TokenMade:
 def page_app(hub: Hub) -> Litestar:
     """The ASGI application for people on this machine; `app.state.live.closing` ends its streams."""
     renderer = Renderer()
-    handlers = [page, live, health, get_overview, get_device, get_events, approve_claim, create_token]
+    handlers = [page, live, stream, health, get_overview, get_device, get_events, approve_claim, create_token]
     return Litestar(
         route_handlers=[*handlers, create_static_files_router("/static", [STATIC], include_in_schema=False)],
         state=State({"hub": hub, "renderer": renderer, "live": LivePage(hub, renderer)}),

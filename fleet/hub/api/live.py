@@ -1,4 +1,4 @@
-"""The live page: parts are drawn again when something changed, at most twice a second, and only for who looks."""
+"""What follows by itself: the page's parts, drawn again at most twice a second and only on change; and the events."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import json
 from collections.abc import AsyncIterator
 from typing import Final
 
+import msgspec
 from litestar.response import ServerSentEventMessage
 
 from chain.errors import Refused
+from fleet.hub.actions.events import HubEvent, kind_of
 from fleet.hub.api.context import Hub
 from fleet.hub.api.overview import overview
 from fleet.hub.page.rendering import Renderer
@@ -17,6 +19,7 @@ from fleet.hub.page.rendering import Renderer
 INTERVAL_S: Final = 0.5
 IDLE_S: Final = 15.0
 MAX_VIEWERS: Final = 64
+MAX_WAITING: Final = 1_000
 
 
 class LivePage:
@@ -66,6 +69,33 @@ class LivePage:
         hub = self._hub
         view = overview(hub.desk.store, hub.board, hub.chain.view(), hub.settings.fleet, hub.desk.now_ms())
         return self._renderer.parts(view)
+
+
+async def events(hub: Hub, closing: asyncio.Event) -> AsyncIterator[ServerSentEventMessage]:
+    """Every event of the bus as it happens, for programs: `event` is its kind, `data` its JSON.
+
+    A reader that is too slow loses the newest events, never the hub's memory.
+    """
+    loop = asyncio.get_running_loop()
+    waiting: asyncio.Queue[HubEvent] = asyncio.Queue(MAX_WAITING)
+
+    def put(event: HubEvent) -> None:
+        if not waiting.full():
+            waiting.put_nowait(event)
+
+    def hand_over(event: HubEvent) -> None:
+        loop.call_soon_threadsafe(put, event)
+
+    cancel = hub.desk.bus.listen(hand_over)
+    try:
+        while not closing.is_set():
+            try:
+                event = await asyncio.wait_for(waiting.get(), 1.0)
+            except TimeoutError:
+                continue
+            yield ServerSentEventMessage(event=kind_of(event), data=msgspec.json.encode(event).decode())
+    finally:
+        cancel()
 
 
 async def _happens(changed: asyncio.Event, closing: asyncio.Event, within_s: float) -> bool:

@@ -97,7 +97,7 @@ class Broker:
             if self._failure is not None or self._stopping.is_set():
                 break
             _log.warning("mosquitto ended (%s); starting it again in %.1f s", reason, backoff_s)
-            self.on_exit(reason)
+            _tell(self.on_exit, reason)
             self._stopping.wait(backoff_s)
             healthy = time.monotonic() - began > HEALTHY_AFTER_S
             backoff_s = FIRST_BACKOFF_S if healthy else min(LAST_BACKOFF_S, backoff_s * 2)
@@ -117,7 +117,7 @@ class Broker:
         try:
             if self._wait_ready(process):
                 self._first.set()
-                self.on_start()
+                _tell(self.on_start)
                 if not self._stopping.is_set():
                     process.wait()
         finally:
@@ -186,6 +186,14 @@ def _account(folder: Path) -> str:
     reachable = all(parent.stat().st_mode & 0o001 for parent in folder.resolve().parents)
     names = {entry.pw_name for entry in pwd.getpwall()}
     return "mosquitto" if reachable and "mosquitto" in names else "root"
+
+
+def _tell(listener: Callable[..., None], *arguments: str) -> None:
+    """Whoever cannot take the news, on a full disk for instance, must not take the broker down."""
+    try:
+        listener(*arguments)
+    except Exception:
+        _log.exception("telling of the broker's life failed")
 
 
 def _as_account(user: str) -> list[str]:

@@ -12,7 +12,8 @@ function showLink(state, text) {
 
 function replacePart(id, html) {
   const part = document.getElementById(id);
-  if (!part || part.contains(document.activeElement) && getSelection().type === "Range") return;
+  const selection = getSelection();
+  if (!part || selection.type === "Range" && part.contains(selection.anchorNode)) return; // somebody copies from it
   const before = new Map([...part.querySelectorAll("[data-k]")].map((node) => [node.dataset.k, node.textContent]));
   const list = part.querySelector("ol");
   const scrolled = list ? list.scrollTop : 0;

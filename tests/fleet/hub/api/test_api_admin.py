@@ -8,7 +8,7 @@ import pytest
 from fleet.hub.actions.devices import do_note_reported, do_note_state, note_telemetry
 from fleet.hub.actions.enrolment import do_create_token, do_enrol
 from fleet.hub.actions.events import MessageRefused, PogChecked, RecordsAccepted, RewardsPaid
-from fleet.hub.api.live import LivePage
+from fleet.hub.api.live import LivePage, events
 from fleet.hub.page.rendering import PARTS, Renderer
 from fleet.hub.store.tables import refusal_counts
 from fleet.protocol.enrolment import EnrolRequest
@@ -166,3 +166,15 @@ async def test_viewers_are_bounded(hub, monkeypatch):
         await anext(live.stream())
     await stream.aclose()
     await anext(live.stream())
+
+
+async def test_programs_read_the_typed_events(hub, desk):
+    stream = events(hub, asyncio.Event())
+    reading = asyncio.create_task(anext(stream))
+    await asyncio.sleep(0)
+    desk.bus.publish(RewardsPaid(at_ms=1, reward_epoch=3, height=50, rewards={OWNER: "1.25"}))
+    async with asyncio.timeout(5):
+        message = await reading
+    assert message.event == "rewards-paid"
+    assert json.loads(message.data)["rewards"] == {OWNER: "1.25"}
+    await stream.aclose()
