@@ -1,8 +1,9 @@
 """The two rules that make a crash harmless: what a key may still sign, and how a core comes back from its input log.
 
-A driver keeps two things on disk. The sign state holds the last thing each key signed; it is durable before a signature
-leaves. The log holds the inputs of the current height; it is durable before a precommit leaves, since a precommit is a
-lock. Whatever tail of the log is lost, the sign state still forbids to contradict what others may have heard.
+A driver keeps two things on disk. The log holds the inputs of the current height in order, its own messages among
+them, and is durable before any of these leaves; replayed, it leads to the same state, the same locks, the same votes.
+The sign state holds the last thing each key signed, is durable before a signature leaves, and forbids to contradict it
+even if the log is lost.
 """
 
 from __future__ import annotations
@@ -43,11 +44,25 @@ def may_sign(last: Signed | None, new: Signed) -> bool:
     return after > before or (after == before and new.content == last.content)
 
 
-def step_signed(effect: BroadcastProposal | BroadcastVote) -> Step:
-    """The place within a round that a signature takes: proposal, then prevote, then precommit."""
-    if isinstance(effect, BroadcastProposal):
-        return Step.PROPOSE
-    return Step.PREVOTE if effect.kind == PREVOTE else Step.PRECOMMIT
+def signed_place(event: VoteReceived | ProposalReceived) -> Signed:
+    """The place and content of a signed message: proposal, then prevote, then precommit within a round."""
+    if isinstance(event, ProposalReceived):
+        p = event.proposal
+        return Signed(p.height, p.round, int(Step.PROPOSE), b"%d %s" % (p.pol_round, p.value_id))
+    vote = event.vote
+    step = Step.PREVOTE if vote.kind == PREVOTE else Step.PRECOMMIT
+    return Signed(vote.height, vote.round, int(step), vote.value_id or b"")
+
+
+def own_signatures(name: bytes, log: Iterable[Input]) -> list[Signed]:
+    """What a log shows that this node signed: it may know of a signature that the sign state has not heard of yet."""
+    found = []
+    for event in log:
+        if (isinstance(event, VoteReceived) and event.vote.validator == name) or (
+            isinstance(event, ProposalReceived) and event.proposal.proposer == name
+        ):
+            found.append(signed_place(event))
+    return found
 
 
 def replay(core: Core, log: Iterable[Input]) -> list[Effect]:

@@ -20,7 +20,6 @@ from typing import Protocol
 
 from chain.consensus.core import Core
 from chain.consensus.messages import (
-    PRECOMMIT,
     BroadcastProposal,
     BroadcastVote,
     Decide,
@@ -31,7 +30,6 @@ from chain.consensus.messages import (
     Proposal,
     ProposalReceived,
     ScheduleTimeout,
-    SkipToRound,
     StartHeight,
     TimeoutElapsed,
     Timeouts,
@@ -39,7 +37,7 @@ from chain.consensus.messages import (
     Vote,
     VoteReceived,
 )
-from chain.consensus.recovery import Signed, may_sign, replay, step_signed
+from chain.consensus.recovery import Signed, may_sign, own_signatures, replay, signed_place
 
 INVALID_PREFIX = b"!"
 TIMEOUTS = Timeouts(
@@ -166,21 +164,26 @@ class Simulation:
 
     def _feed(self, node: Node, event: Input) -> None:
         """Steps one core, and whatever it sends to itself, until it waits for the world again."""
-        queue = [event]
+        queue: list[Input] = []
+        self._enqueue(node, queue, event)
         for item in queue:
             self.events += 1
             if type(item) is StartHeight:
                 node.log = node.core.early
                 node.durable = 0
-            else:
-                node.log.append(item)
-                if self._faults_possible and isinstance(item, VoteReceived | ProposalReceived):
-                    node.heard[item] = None
             effects = node.core.step(item)
             if effects:
                 self._perform(node, effects, queue)
             if not node.up:
                 return
+
+    def _enqueue(self, node: Node, queue: list[Input], event: Input) -> None:
+        """What a core is told is logged in the order of telling; a duplicate changes nothing and is left out."""
+        queue.append(event)
+        if self._faults_possible and type(event) is not StartHeight and event not in node.heard:
+            node.log.append(event)
+            if isinstance(event, VoteReceived | ProposalReceived):
+                node.heard[event] = None
 
     def _perform(self, node: Node, effects: list[Effect], queue: list[Input]) -> None:
         for effect in effects:
@@ -192,7 +195,7 @@ class Simulation:
             elif isinstance(effect, Decide):
                 self._decide(node, effect, queue)
             elif isinstance(effect, GetValue):
-                queue.append(self._value(node, effect))
+                self._enqueue(node, queue, self._value(node, effect))
             elif isinstance(effect, BroadcastProposal):
                 self._send_proposal(node, effect, queue)
             else:
@@ -202,42 +205,45 @@ class Simulation:
 
     def _value(self, node: Node, effect: GetValue) -> ValueReady:
         bad = node.faulty and self.dice.getrandbits(2) == 0
-        value = b"%s%d/%d/%d" % (INVALID_PREFIX if bad else b"", effect.height, effect.round, node.index)
+        number = len(self._proposed)  # never the same value twice, as no block is built the same twice
+        value = b"%s%d/%d/%d/%d" % (INVALID_PREFIX if bad else b"", effect.height, effect.round, node.index, number)
         self._proposed[value] = None
         return ValueReady(effect.height, effect.round, value)
 
     def _send_vote(self, node: Node, effect: BroadcastVote, queue: list[Input]) -> None:
-        if effect.kind == PRECOMMIT:
-            node.durable = len(node.log)
-        if self._sign(node, effect, effect.value_id or b"", queue):
-            event = VoteReceived(Vote(effect.kind, effect.height, effect.round, effect.value_id, node.name))
-            queue.append(event)
+        event = VoteReceived(Vote(effect.kind, effect.height, effect.round, effect.value_id, node.name))
+        if self._sign(node, signed_place(event), event, queue):
             self._broadcast(node, event)
 
     def _send_proposal(self, node: Node, effect: BroadcastProposal, queue: list[Input]) -> None:
-        if self._sign(node, effect, b"%d %s" % (effect.pol_round, effect.value_id), queue):
-            proposal = Proposal(effect.height, effect.round, effect.value_id, effect.pol_round, node.name)
-            event = ProposalReceived(proposal, not effect.value_id.startswith(INVALID_PREFIX))
-            queue.append(event)
+        proposal = Proposal(effect.height, effect.round, effect.value_id, effect.pol_round, node.name)
+        event = ProposalReceived(proposal, not effect.value_id.startswith(INVALID_PREFIX))
+        if self._sign(node, signed_place(event), event, queue):
             self._broadcast(node, event)
 
-    def _sign(self, node: Node, effect: BroadcastVote | BroadcastProposal, content: bytes, queue: list[Input]) -> bool:
-        """The driver's promise: sign state first. A refusal means that the log lost something: go to a fresh round."""
-        new = Signed(effect.height, effect.round, step_signed(effect), content)
-        if not may_sign(node.signed, new):
-            assert node.signed is not None
-            if node.signed.height == effect.height and effect.round == node.core.round:
-                queue.append(SkipToRound(effect.height, max(node.signed.round, effect.round) + 1))
-            return False
-        node.signed = new
-        if self.conditions.crashes and not self.dice.getrandbits(6) and self.now_us < self.conditions.faults_end_us:
-            self._crash(node)  # signed and never sent
-            self._push(self.now_us + self.dice.randrange(1, 50_000), node, Fault("restart"))
+    def _sign(self, node: Node, place: Signed, event: Input, queue: list[Input]) -> bool:
+        """What a driver promises: log, then sign state, then the signature may leave; it may crash after each."""
+        if not node.faulty and not may_sign(node.signed, place):
+            raise self._failure(f"node {node.index} is to sign {place} after {node.signed}")
+        self._enqueue(node, queue, event)
+        node.durable = len(node.log)
         if not node.faulty:
-            place = (node.name, new.height, new.round, new.step)
-            if self._issued.setdefault(place, content) != content:
-                raise self._failure(f"contradiction: {place} signed {self._issued[place]!r} and {content!r}")
-        return node.up
+            at = (node.name, place.height, place.round, place.step)
+            if self._issued.setdefault(at, place.content) != place.content:
+                raise self._failure(f"contradiction: {at} signed {self._issued[at]!r} and {place.content!r}")
+        if self._strikes(node):
+            return False
+        node.signed = place
+        return not self._strikes(node)
+
+    def _strikes(self, node: Node) -> bool:
+        """Whether the node crashes just now."""
+        faults = self.conditions.crashes and self.now_us < self.conditions.faults_end_us
+        if not faults or self.dice.getrandbits(6):
+            return False
+        self._crash(node)
+        self._push(self.now_us + self.dice.randrange(1, 50_000), node, Fault("restart"))
+        return True
 
     def _decide(self, node: Node, effect: Decide, queue: list[Input]) -> None:
         value, height = effect.value_id, effect.height
@@ -256,7 +262,7 @@ class Simulation:
         node.height = height + 1
         # A node that is done goes on, so that those behind can still finish.
         following = StartHeight(height + 1, self.validators)
-        if self.conditions.pause_us:
+        if self.conditions.pause_us or len(self.nodes) == 1:
             self._push(self.now_us + self.conditions.pause_us, node, following)
         else:
             queue.append(following)
@@ -309,15 +315,14 @@ class Simulation:
     def _gossip(self, node: Node) -> None:
         """A node that stands still tells its peers what they may have missed; those behind get the decision."""
         self._push(self.now_us + GOSSIP_EVERY_US, node, None)
-        if not node.up or node.height != node.height_at_gossip:
-            node.height_at_gossip = node.height
+        if not node.up:
             return
-        for peer in self.nodes:
-            if peer is node:
-                continue
-            if peer.height == node.height:
-                for event in node.heard:
-                    self._transmit(node, peer, event)
+        if node.height == node.height_at_gossip:
+            for peer in self.nodes:
+                if peer is not node and peer.height == node.height:
+                    for event in node.heard:
+                        self._transmit(node, peer, event)
+        node.height_at_gossip = node.height
         for height in {peer.height: None for peer in self.nodes}:
             if height in node.decisions:
                 proposal, votes = node.decisions[height]
@@ -373,10 +378,16 @@ class Simulation:
         node.core = self._new_core(node.name)
         if self.conditions.forgetful:
             node.log.clear()
+            node.heard.clear()
             node.signed = None
-        queue: list[Input] = []
         effects = replay(node.core, [StartHeight(node.height, self.validators), *node.log])
         node.durable = len(node.log)
+        node.signed = max(
+            [s for s in (node.signed, *own_signatures(node.name, node.log)) if s is not None],
+            key=lambda s: (s.height, s.round, s.step),
+            default=None,
+        )
+        queue: list[Input] = []
         self._perform(node, effects, queue)
         for event in queue:
             if node.up:

@@ -1,8 +1,8 @@
 """One height: a consensus core for every key of this node, around one table.
 
 Messages go to all cores in one order, which is the order of the height's log; that is why a ballot that crashed comes
-back exactly where it was by reading the log again. Order of durability: sign state before any signature counts, log
-before any precommit counts. Everything happens inside the calls (`start`, `timeout`); time comes in from outside.
+back exactly where it was by reading the log again. What a core wants to say is signed, written to the log, then to the
+sign state, and counts only after both are durable. Everything happens inside the calls (`start`, `timeout`); time comes in from outside.
 """
 
 from __future__ import annotations
@@ -121,6 +121,7 @@ class Ballot:
         start = StartHeight(self.height, tuple((v.address, v.power) for v in self._validators))
         entries = self._table.log.begin(self.height)
         inputs = [(entry, self._input(entry)) for entry in entries]
+        self._remember(entries)
         for name, core in self._cores.items():
             heard = [event for entry, event in inputs if _is_for(entry, name)]
             self._perform(core, replay(core, [start, *heard]))
@@ -130,15 +131,19 @@ class Ballot:
         """A timeout of the core of validator `name` is over."""
         core = self._cores[name]
         if self.decision is None and (effect.round, effect.step) >= (core.round, core.step_name):
-            self._inbox.append(LoggedTimeout(name, effect.step, effect.round))
+            self._tell(LoggedTimeout(name, effect.step, effect.round))
             self._pump()
+
+    def _tell(self, entry: Entry) -> None:
+        """The order of the log is the order in which the cores hear."""
+        self._table.log.append(entry)
+        self._inbox.append(entry)
 
     def _pump(self) -> None:
         """Until nobody has anything more to say. All that was said together is made durable together."""
         while self._inbox or self._outbox:
             while self._inbox:
                 entry = self._inbox.popleft()
-                self._table.log.append(entry)
                 event = self._input(entry)
                 for name, core in self._cores.items():
                     if _is_for(entry, name):
@@ -167,19 +172,27 @@ class Ballot:
     # Signing
 
     def _sign_all(self) -> None:
-        """Signs what the cores want to say; nothing of it counts before sign state and log are durable."""
+        """Signs what the cores want to say; the cores hear it when log and sign state are durable."""
         batch, self._outbox = self._outbox, []
-        if any(isinstance(effect, BroadcastVote) and effect.kind == PRECOMMIT for _, effect in batch):
-            self._table.log.sync()
-        said: list[Entry] = []
+        skip = False
         for core, effect in batch:
             entry = self._sign(core, effect)
             if entry is not None:
-                said.append(entry)
-            elif effect.round == core.round and not any(isinstance(e, LoggedSkip) for e in said):
-                said.append(self._skip())
+                self._tell(entry)
+            else:
+                skip = skip or effect.round == core.round
+        if skip:
+            self._tell(self._skip())
+        self._table.log.sync()
         self._table.sign_state.save()
-        self._inbox.extend(said)
+
+    def _remember(self, entries: list[Entry]) -> None:
+        """A crash between log and sign state leaves signatures in the log that the sign state has not heard of."""
+        for entry in entries:
+            if isinstance(entry, LoggedVote) and entry.vote.validator_address in self._signers:
+                self._signers[entry.vote.validator_address].remember(entry.vote, self._table.chain_id)
+            elif isinstance(entry, LoggedProposal) and entry.proposer in self._signers:
+                self._signers[entry.proposer].remember(entry.proposal, self._table.chain_id)
 
     def _sign(self, core: Core, effect: BroadcastProposal | BroadcastVote) -> Entry | None:
         signer, chain_id = self._signers[core.name], self._table.chain_id
@@ -202,7 +215,7 @@ class Ballot:
         return None if vote is None else LoggedVote(vote)
 
     def _skip(self) -> LoggedSkip:
-        """A key may have said something else here before a crash that the log lost: meet in a round all are free in."""
+        """A lost log: a key has said something here that nobody remembers; meet in a round that is free for all."""
         signed = [s.last_signed() for s in self._signers.values()]
         past = [s.round for s in signed if s is not None and s.height == self.height]
         later = 1 + max([core.round for core in self._cores.values()] + past)

@@ -32,19 +32,21 @@ class Signer:
 
     def sign_vote(self, vote: Vote, chain_id: str) -> Vote | None:
         """The vote with its signature (and perhaps an earlier time); None if signing it could be a double sign."""
-        step = int(Step.PREVOTE if vote.type == PREVOTE else Step.PRECOMMIT)
-        place = Signed(vote.height, vote.round, step, replace(vote, timestamp_ns=0).sign_bytes(chain_id))
-        signed = self._sign(place, vote.timestamp_ns, vote.sign_bytes(chain_id))
+        signed = self._sign(place_of(vote, chain_id), vote.timestamp_ns, vote.sign_bytes(chain_id))
         return None if signed is None else replace(vote, timestamp_ns=signed.timestamp_ns, signature=signed.signature)
 
     def sign_proposal(self, proposal: Proposal, chain_id: str) -> Proposal | None:
         """The proposal with its signature; None if signing it could be a double sign."""
-        content = replace(proposal, timestamp_ns=0).sign_bytes(chain_id)
-        place = Signed(proposal.height, proposal.round, int(Step.PROPOSE), content)
-        signed = self._sign(place, proposal.timestamp_ns, proposal.sign_bytes(chain_id))
-        return (
-            None if signed is None else replace(proposal, timestamp_ns=signed.timestamp_ns, signature=signed.signature)
-        )
+        signed = self._sign(place_of(proposal, chain_id), proposal.timestamp_ns, proposal.sign_bytes(chain_id))
+        if signed is None:
+            return None
+        return replace(proposal, timestamp_ns=signed.timestamp_ns, signature=signed.signature)
+
+    def remember(self, message: Vote | Proposal, chain_id: str) -> None:
+        """Takes note of a signature of this key that was found in the log."""
+        place = place_of(message, chain_id)
+        if self._state.allows(self.address, place):
+            self._state.stage(self.address, SignedBefore(place, message.timestamp_ns, message.signature))
 
     def _sign(self, place: Signed, timestamp_ns: int, sign_bytes: bytes) -> SignedBefore | None:
         if not self._state.allows(self.address, place):
@@ -55,3 +57,12 @@ class Signer:
         signed = SignedBefore(place, timestamp_ns, self._key.sign(sign_bytes))
         self._state.stage(self.address, signed)
         return signed
+
+
+def place_of(message: Vote | Proposal, chain_id: str) -> Signed:
+    """Where a message stands; its content is its sign bytes with time 0."""
+    content = replace(message, timestamp_ns=0).sign_bytes(chain_id)
+    if isinstance(message, Proposal):
+        return Signed(message.height, message.round, int(Step.PROPOSE), content)
+    step = Step.PREVOTE if message.type == PREVOTE else Step.PRECOMMIT
+    return Signed(message.height, message.round, int(step), content)
