@@ -20,77 +20,173 @@ class ErrorCode:
 
 REGISTRY: dict[str, ErrorCode] = {
     # Formats
-    "malformed": ErrorCode(1, "The bytes are not the format they should be.", "Check the producer against docs/protocol.md."),
-    "non_canonical": ErrorCode(2, "The bytes decode, but are not the canonical encoding.", "Encode with RFC 8949 core deterministic rules."),
-    "too_large": ErrorCode(3, "The message is over its size limit.", "Split it, or look up the limit in docs/protocol.md."),
-    "bad_signature": ErrorCode(4, "The signature does not belong to this key and these bytes.", "Sign again with the key that the message names."),
+    "malformed": ErrorCode(
+        1, "The bytes are not the format they should be.", "Check the producer against docs/protocol.md."
+    ),
+    "non_canonical": ErrorCode(
+        2, "The bytes decode, but are not the canonical encoding.", "Encode with RFC 8949 core deterministic rules."
+    ),
+    "too_large": ErrorCode(
+        3, "The message is over its size limit.", "Split it, or look up the limit in docs/protocol.md."
+    ),
+    "bad_signature": ErrorCode(
+        4,
+        "The signature does not belong to this key and these bytes.",
+        "Sign again with the key that the message names.",
+    ),
     "bad_key": ErrorCode(5, "The public key is not a valid Ed25519 or P-256 key.", "Check the COSE_Key."),
     # Transactions
     "tx_unknown_type": ErrorCode(10, "No transaction has this type.", "Look up the types in docs/protocol.md."),
-    "tx_bad_nonce": ErrorCode(11, "The nonce is not the account's next one.", "Query the account and sign with its nonce."),
-    "tx_insufficient_funds": ErrorCode(12, "The account cannot pay amount and fee.", "Fund the account, or let a sponsor pay the fee."),
-    "tx_fee_too_low": ErrorCode(13, "The fee is below the chain's minimum.", "Pay at least the fee that the chain parameters name."),
+    "tx_bad_nonce": ErrorCode(
+        11, "The nonce is not the account's next one.", "Query the account and sign with its nonce."
+    ),
+    "tx_insufficient_funds": ErrorCode(
+        12, "The account cannot pay amount and fee.", "Fund the account, or let a sponsor pay the fee."
+    ),
+    "tx_fee_too_low": ErrorCode(
+        13, "The fee is below the chain's minimum.", "Pay at least the fee that the chain parameters name."
+    ),
     "tx_expired": ErrorCode(14, "The transaction's last valid height is past.", "Sign again with a later height."),
-    "tx_unauthorised": ErrorCode(15, "This account may not send this transaction.", "Use the account that holds the role."),
+    "tx_unauthorised": ErrorCode(
+        15, "This account may not send this transaction.", "Use the account that holds the role."
+    ),
     "tx_overflow": ErrorCode(16, "An amount leaves the range 0 to 2^128 - 1.", "Check the amounts."),
     "tx_known_device": ErrorCode(17, "The device is registered already.", "Revoke it first, or use another key."),
     "tx_unknown_device": ErrorCode(18, "The device is not registered on the chain.", "Register it first."),
-    "tx_wrong_epoch": ErrorCode(19, "The batch names a reward epoch that cannot be reported now.", "Report epoch e before e+1 ends."),
+    "tx_wrong_epoch": ErrorCode(
+        19, "The batch names a reward epoch that cannot be reported now.", "Report epoch e before e+1 ends."
+    ),
     "tx_duplicate": ErrorCode(20, "The same thing was reported already.", "Nothing to do: the first report counts."),
-    "tx_late": ErrorCode(21, "The commitment came after its window.", "Commit within pog_window of the challenge block."),
-    "tx_system": ErrorCode(22, "Type 0 belongs to the block's proposer alone.", "Do not broadcast beacon transactions."),
-    "tx_quota": ErrorCode(23, "The sponsor's quota for this owner is used up.", "Pay the fee from the owner's account."),
-    "mempool_full": ErrorCode(24, "The node's queue of transactions is full.", "Wait for the next block and send it again."),
+    "tx_late": ErrorCode(
+        21, "The commitment came after its window.", "Commit within pog_window of the challenge block."
+    ),
+    "tx_system": ErrorCode(
+        22, "Type 0 belongs to the block's proposer alone.", "Do not broadcast beacon transactions."
+    ),
+    "tx_quota": ErrorCode(
+        23, "The sponsor's quota for this owner is used up.", "Pay the fee from the owner's account."
+    ),
+    "mempool_full": ErrorCode(
+        24, "The node's queue of transactions is full.", "Wait for the next block and send it again."
+    ),
     # Blocks and light client
     "block_invalid": ErrorCode(30, "The block breaks a rule of the chain.", "Compare the versions of the nodes."),
-    "beacon_invalid": ErrorCode(31, "The VRF proof does not belong to the proposer and this height.", "Compare the genesis files."),
+    "beacon_invalid": ErrorCode(
+        31, "The VRF proof does not belong to the proposer and this height.", "Compare the genesis files."
+    ),
     "light_invalid": ErrorCode(32, "The header or its commit does not verify.", "Ask another node; this one may lie."),
-    "light_not_enough_trust": ErrorCode(33, "Too few trusted validators signed the new header.", "Fetch a header in between."),
-    "light_expired": ErrorCode(34, "The trusted header is older than the trusting period.", "Start from a fresh trusted height and hash."),
-    "proof_invalid": ErrorCode(35, "The inclusion or state proof does not lead to the root.", "Ask another node; this one may lie."),
-    "height_unknown": ErrorCode(36, "The node has no block or state of this height.", "Ask for another height, or ask another node."),
-    "tx_not_found": ErrorCode(37, "No block here holds a transaction with this hash.", "Wait for the next block, or send it again."),
+    "light_not_enough_trust": ErrorCode(
+        33, "Too few trusted validators signed the new header.", "Fetch a header in between."
+    ),
+    "light_expired": ErrorCode(
+        34, "The trusted header is older than the trusting period.", "Start from a fresh trusted height and hash."
+    ),
+    "proof_invalid": ErrorCode(
+        35, "The inclusion or state proof does not lead to the root.", "Ask another node; this one may lie."
+    ),
+    "height_unknown": ErrorCode(
+        36, "The node has no block or state of this height.", "Ask for another height, or ask another node."
+    ),
+    "tx_not_found": ErrorCode(
+        37, "No block here holds a transaction with this hash.", "Wait for the next block, or send it again."
+    ),
     # Work records
-    "record_foreign": ErrorCode(50, "The record names another device than its topic or signer.", "One key, one device: do not copy identities."),
+    "record_foreign": ErrorCode(
+        50, "The record names another device than its topic or signer.", "One key, one device: do not copy identities."
+    ),
     "record_replay": ErrorCode(51, "The record was accepted already.", "Nothing to do: the receipt is given again."),
-    "record_gap": ErrorCode(52, "Records before this one are missing.", "Send the missing sequence numbers that the receipt lists."),
-    "record_contradiction": ErrorCode(53, "Two different signed records carry one sequence number.", "The device's key is used twice; its honesty is now 0."),
-    "record_future": ErrorCode(54, "The record ends later than the hub's clock allows.", "Set the device's clock; it takes its time from the hub."),
-    "record_stale": ErrorCode(55, "The record is older than the hub accepts.", "Records count within their retention; see docs/protocol.md."),
-    "record_broken_chain": ErrorCode(56, "The record's prev is not the hash of its predecessor.", "Start a new record chain by enrolling again."),
-    "delegation_invalid": ErrorCode(57, "The identity key did not certify this record key.", "Publish the delegation before the boot's first record."),
+    "record_gap": ErrorCode(
+        52, "Records before this one are missing.", "Send the missing sequence numbers that the receipt lists."
+    ),
+    "record_contradiction": ErrorCode(
+        53,
+        "Two different signed records carry one sequence number.",
+        "The device's key is used twice; its honesty is now 0.",
+    ),
+    "record_future": ErrorCode(
+        54,
+        "The record ends later than the hub's clock allows.",
+        "Set the device's clock; it takes its time from the hub.",
+    ),
+    "record_stale": ErrorCode(
+        55, "The record is older than the hub accepts.", "Records count within their retention; see docs/protocol.md."
+    ),
+    "record_broken_chain": ErrorCode(
+        56, "The record's prev is not the hash of its predecessor.", "Start a new record chain by enrolling again."
+    ),
+    "delegation_invalid": ErrorCode(
+        57,
+        "The identity key did not certify this record key.",
+        "Publish the delegation before the boot's first record.",
+    ),
     "record_pending": ErrorCode(58, "The record is in no block yet.", "Ask again when its reward epoch is over."),
     # Devices and topics
-    "device_unregistered": ErrorCode(60, "The device is not registered on the chain.", "Enrol it; the hub sponsors the registration."),
+    "device_unregistered": ErrorCode(
+        60, "The device is not registered on the chain.", "Enrol it; the hub sponsors the registration."
+    ),
     "device_unknown": ErrorCode(61, "The hub does not know this device.", "Enrol it with a token or a claim code."),
     "topic_unknown": ErrorCode(62, "No message belongs on this topic.", "See the topic tree in docs/protocol.md."),
-    "certificate_expired": ErrorCode(63, "The client certificate has expired.", "Renew it against the identity key: dccn agent does so itself."),
-    "token_invalid": ErrorCode(64, "The enrolment token is unknown, used or expired.", "Make a new one: dccn hub token."),
-    "claim_invalid": ErrorCode(65, "The claim code is unknown, used or expired.", "Read the code again from the device."),
+    "certificate_expired": ErrorCode(
+        63, "The client certificate has expired.", "Renew it against the identity key: dccn agent does so itself."
+    ),
+    "token_invalid": ErrorCode(
+        64, "The enrolment token is unknown, used or expired.", "Make a new one: dccn hub token."
+    ),
+    "claim_invalid": ErrorCode(
+        65, "The claim code is unknown, used or expired.", "Read the code again from the device."
+    ),
     "claim_pending": ErrorCode(66, "Nobody has claimed the device yet.", "Type its code on the hub's page."),
     "rate_limited": ErrorCode(67, "Too many attempts.", "Wait a minute and try again."),
-    "not_admin": ErrorCode(68, "The admin secret is missing or wrong.", "Use the secret that the hub printed at its first start."),
-    "ca_mismatch": ErrorCode(69, "The hub's CA is not the one the token pins.", "Check the hub's address; somebody may be in between."),
-    "command_invalid": ErrorCode(70, "The command is unsigned, expired, for another device, or older than the last.", "Only the hub's command key commands."),
+    "not_admin": ErrorCode(
+        68, "The admin secret is missing or wrong.", "Use the secret that the hub printed at its first start."
+    ),
+    "ca_mismatch": ErrorCode(
+        69, "The hub's CA is not the one the token pins.", "Check the hub's address; somebody may be in between."
+    ),
+    "command_invalid": ErrorCode(
+        70,
+        "The command is unsigned, expired, for another device, or older than the last.",
+        "Only the hub's command key commands.",
+    ),
     # Proof of GPU compute
-    "pog_malformed": ErrorCode(80, "The proof of compute is not complete or not of its profile.", "Check it against docs/proofs.md."),
-    "pog_wrong_beacon": ErrorCode(81, "The proof answers another challenge.", "Answer the beacon of the announced height."),
-    "pog_wrong_row": ErrorCode(82, "An opened row is not the exact product.", "Check the card: an honest computation has no tolerance."),
-    "pog_wrong_path": ErrorCode(83, "An opened row does not lead to the committed root.", "Open the rows that were committed."),
-    "pog_wrong_indices": ErrorCode(84, "The opened rows are not those the second beacon draws.", "Open on the beacon of the block after the commitment."),
+    "pog_malformed": ErrorCode(
+        80, "The proof of compute is not complete or not of its profile.", "Check it against docs/proofs.md."
+    ),
+    "pog_wrong_beacon": ErrorCode(
+        81, "The proof answers another challenge.", "Answer the beacon of the announced height."
+    ),
+    "pog_wrong_row": ErrorCode(
+        82, "An opened row is not the exact product.", "Check the card: an honest computation has no tolerance."
+    ),
+    "pog_wrong_path": ErrorCode(
+        83, "An opened row does not lead to the committed root.", "Open the rows that were committed."
+    ),
+    "pog_wrong_indices": ErrorCode(
+        84,
+        "The opened rows are not those the second beacon draws.",
+        "Open on the beacon of the block after the commitment.",
+    ),
     "pog_late": ErrorCode(85, "The commitment or its opening came after the window.", "Compute fewer rows."),
     # This machine
     "usage": ErrorCode(90, "The command was used wrongly.", "See --help."),
     "unreachable": ErrorCode(91, "A service that is needed does not answer.", "Start it, or check its address."),
     "port_occupied": ErrorCode(92, "Another program listens on this port.", "Stop it, or choose another port."),
-    "engine_missing": ErrorCode(93, "An engine that is needed is not installed.", "Run make engines, or install the package named."),
+    "engine_missing": ErrorCode(
+        93, "An engine that is needed is not installed.", "Run make engines, or install the package named."
+    ),
     "disk_full": ErrorCode(94, "The disk is full.", "Free some space; nothing that was acknowledged is lost."),
     "clock_off": ErrorCode(95, "This machine's clock is off.", "Set it; on systemd: timedatectl set-ntp true."),
-    "home_invalid": ErrorCode(96, "The data directory is not one of ours, is damaged, or is in use.", "Choose another --home."),
+    "home_invalid": ErrorCode(
+        96, "The data directory is not one of ours, is damaged, or is in use.", "Choose another --home."
+    ),
     "check_failed": ErrorCode(97, "The check ran and its answer is no.", "Read the reason given."),
-    "state_corrupt": ErrorCode(98, "Stored state contradicts itself.", "Keep the directory for diagnosis, and sync again from a peer."),
+    "state_corrupt": ErrorCode(
+        98, "Stored state contradicts itself.", "Keep the directory for diagnosis, and sync again from a peer."
+    ),
     "not_found": ErrorCode(99, "There is nothing at this address.", "See /schema/openapi.json for what there is."),
-    "internal": ErrorCode(100, "The program failed where it must not.", "Report it with the lines of the log around it."),
+    "internal": ErrorCode(
+        100, "The program failed where it must not.", "Report it with the lines of the log around it."
+    ),
 }
 
 

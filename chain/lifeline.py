@@ -10,7 +10,7 @@ from typing import IO
 
 from chain.errors import Unavailable
 
-# util-linux, essential on Debian; sets PR_SET_PDEATHSIG and then becomes the program, so no code runs between fork and exec.
+# util-linux, essential on Debian: sets PR_SET_PDEATHSIG and becomes the program, so nothing of ours runs after fork.
 SETPRIV = "setpriv"
 
 
