@@ -49,10 +49,12 @@ def open_rounds(connection: sqlite3.Connection) -> list[RoundRow]:
     return [RoundRow(*row) for row in found]
 
 
-def online_devices(connection: sqlite3.Connection) -> list[bytes]:
-    """The registered devices that are connected."""
+def ready_devices(connection: sqlite3.Connection, now_ms: int) -> list[bytes]:
+    """The devices that can answer a challenge: connected, registered, and with a record key to sign with."""
     found = connection.execute(
-        "SELECT device FROM devices WHERE online = 1 AND registered_height IS NOT NULL ORDER BY device"
+        "SELECT device FROM devices WHERE online = 1 AND registered_height IS NOT NULL AND EXISTS"
+        " (SELECT 1 FROM delegations WHERE delegations.device = devices.device AND not_after_ms > ?) ORDER BY device",
+        (now_ms,),
     )
     return [device for (device,) in found]
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol, cast
+from typing import Final, Protocol, cast
 
 from chain.crypto.keys import PublicKey
 from chain.proofs.pog.format import commitment_path, commitments_root
@@ -28,7 +27,8 @@ from fleet.hub.proofs.round_rows import CommittedRow, RoundRow
 from fleet.hub.proofs.rounds import Round, State, is_challenge, next_step
 from fleet.protocol.topics import topic_id
 
-_log = logging.getLogger(__name__)
+ANNOUNCED_PARTS: Final = 2
+"""A challenge is announced in the first half of its window; later no time would be left to compute."""
 
 
 class BeaconSource(Protocol):
@@ -76,33 +76,19 @@ class RoundService:
         self._random_bytes = random_bytes
         self._live: dict[int, _Live] = {}
         self._newest_height = 0
+        self._challenge: Block | None = None
 
     def note_block(self, connection: sqlite3.Connection, block: Block) -> None:
-        """Open a round when this block is a challenge, it is fresh, and somebody can answer it."""
+        """Take note of the newest block; if it is a challenge, `step` announces it."""
         self._newest_height = block.height
-        if block.previous_time_ms is None or not is_challenge(
+        if block.previous_time_ms is not None and is_challenge(
             block.previous_time_ms, block.time_ms, self._rules.genesis_time_ns // 1_000_000, self._rules.pog_period_ms
         ):
-            return
-        now_ms = self._desk.now_ms()
-        if now_ms > block.time_ms + self._rules.pog_window_ms // 2:
-            return
-        devices = round_rows.online_devices(connection)
-        if not devices:
-            return
-        beacon, window_ms = self._chain.beacon(block.height), self._rules.pog_window_ms
-        row = RoundRow(block.height, beacon, self._profile.name, now_ms, window_ms, "open", None, None)
-        round_rows.insert_round(connection, row)
-        self._live[block.height] = _Live(block.time_ms, set(devices))
-        left_ms = block.time_ms + window_ms - now_ms
-        for device in devices:
-            self._commands.challenge(device, block.height, self._profile.name, left_ms)
-        self._desk.bus.publish(
-            PogRoundOpened(at_ms=now_ms, challenge_height=block.height, profile=self._profile.name, window_ms=window_ms)
-        )
+            self._challenge = block
 
     def step(self, connection: sqlite3.Connection) -> None:
-        """Move every open round as far as it can go now."""
+        """Announce a fresh challenge, and move every open round as far as it can go now."""
+        self._announce(connection)
         for row in round_rows.open_rounds(connection):
             live = self._live_of(row)
             if row.state == "opened" and live.opened_ms is None:
@@ -117,6 +103,37 @@ class RoundService:
             elif step == "fail":
                 round_rows.set_state(connection, row.challenge_height, row.state, "failed")
                 self._live.pop(row.challenge_height, None)
+
+    def _announce(self, connection: sqlite3.Connection) -> None:
+        """Tell every device that can answer, also one that joins in the first half of the window, once."""
+        block, now_ms, window_ms = self._challenge, self._desk.now_ms(), self._rules.pog_window_ms
+        if block is None:
+            return
+        if now_ms > block.time_ms + window_ms // ANNOUNCED_PARTS:
+            self._challenge = None
+            return
+        live = self._live.get(block.height)
+        told = live.announced if live is not None else set()
+        devices = [device for device in round_rows.ready_devices(connection, now_ms) if device not in told]
+        if not devices:
+            return
+        if live is None:
+            live = self._open_round(connection, block, now_ms)
+        for device in devices:
+            live.announced.add(device)
+            left_ms = block.time_ms + window_ms - now_ms
+            self._commands.challenge(device, block.height, self._profile.name, left_ms)
+
+    def _open_round(self, connection: sqlite3.Connection, block: Block, now_ms: int) -> _Live:
+        profile, window_ms = self._profile.name, self._rules.pog_window_ms
+        beacon = self._chain.beacon(block.height)
+        row = RoundRow(block.height, beacon, profile, now_ms, window_ms, "open", None, None)
+        round_rows.insert_round(connection, row)
+        live = self._live[block.height] = _Live(block.time_ms)
+        self._desk.bus.publish(
+            PogRoundOpened(at_ms=now_ms, challenge_height=block.height, profile=profile, window_ms=window_ms)
+        )
+        return live
 
     def take_opening(self, connection: sqlite3.Connection, opening: Opening) -> None:
         """Verify opened rows; the first opening of a GPU counts, whatever it says."""
