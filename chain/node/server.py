@@ -10,7 +10,7 @@ import signal
 import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from socket import socket
 
@@ -55,13 +55,18 @@ class RunningNode:
                 _raise_reason(task)
 
 
-def run(path: Path, *, json_output: bool = False, port: int | None = None) -> None:
+def run(path: Path, *, json_output: bool = False, listen: str | None = None, port: int | None = None) -> None:
     """Runs the node of a home until SIGTERM or SIGINT, then stops it in order.
+
+    `listen` and `port` go before what the home's settings say of RPC.
 
     With `json_output`, stdout gets one line `{"event":"ready","rpc":"http://…"}` when RPC answers. Raises DccnError
     when the node cannot start or must halt.
     """
     home = node_home.load(path)
+    if listen is not None:
+        rpc = replace(home.settings.rpc, host=listen)
+        home = replace(home, settings=replace(home.settings, rpc=rpc))
     with locked(path):
         asyncio.run(_until_signalled(home, json_output=json_output, port=port))
 

@@ -56,12 +56,20 @@ def init(
 
 
 @app.command()
-def run(home: Home = None, engine: Engine = EngineName.embedded, as_json: Json = False) -> None:
-    """Run the node in the foreground and serve CometBFT's RPC routes on loopback."""
+def run(
+    home: Home = None,
+    engine: Engine = EngineName.embedded,
+    listen: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Serve RPC on this address. [default: config.toml's, loopback]"),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Run the node in the foreground and serve CometBFT's RPC routes."""
     require_embedded(engine)
     from chain.node import server
 
-    server.run(home or data_home("node"), json_output=as_json)
+    server.run(home or data_home("node"), json_output=as_json, listen=listen)
 
 
 @app.command()

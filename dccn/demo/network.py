@@ -64,7 +64,8 @@ class Network:
         return f"dccn agent run --hub {self.device_url} --token {new_token(self.places.hub)}"
 
     def _node(self) -> tuple[str, ...]:
-        return ("node", "run", "--home", str(self.places.node))
+        # Other machines' light clients follow the chain too, so RPC listens where they reach it.
+        return ("node", "run", "--home", str(self.places.node), "--listen", self.listen)
 
     def _hub(self) -> tuple[str, ...]:
         where = ("--home", str(self.places.hub), "--fleet", FLEET, "--listen", self.listen, "--node", self.rpc_url)
