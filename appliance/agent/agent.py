@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import platform
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from typing import Protocol
+
+import msgspec
 
 from appliance.agent import enrolment as enrolling
 from appliance.agent.answer import Enrolment, load_enrolment
@@ -50,6 +54,13 @@ def run(settings: Settings, *, stop: threading.Event | None = None, emit: Emit |
         finally:
             restore()
     return 0
+
+
+def command(settings: Settings) -> list[str]:
+    """The command line of a process that is nothing but `run(settings)`, for `os.execv` or a supervisor."""
+    chosen = msgspec.to_builtins(settings, enc_hook=str)
+    stated = {name: value for name, value in chosen.items() if value is not None}
+    return [sys.executable, "-m", "appliance.agent", json.dumps(stated)]
 
 
 def enrol(settings: Settings) -> dict[str, str]:

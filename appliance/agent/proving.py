@@ -127,6 +127,7 @@ class Proving:
     def run(self, stop: threading.Event) -> None:
         self._stop = stop
         try:
+            self._process.start()  # loading takes a second, which the first challenge cannot spare
             while not stop.is_set():
                 try:
                     command = self._commands.get(timeout=self._idle_s)

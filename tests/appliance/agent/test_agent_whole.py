@@ -31,7 +31,6 @@ from fleet.protocol.messages import State, decode
 from fleet.protocol.topics import STATE, WORK
 
 SOURCES = sorted(Path(appliance.agent.__file__).parent.glob("*.py"))
-SCRIPT = "import sys; from pathlib import Path; from appliance.agent import agent, settings; sys.exit(agent.run(settings.load(Path(sys.argv[1]), json=True, hub_url=sys.argv[2], token=sys.argv[3])))"  # noqa: E501
 
 
 def remember_registration(home: Path) -> None:
@@ -46,8 +45,10 @@ class Process:
 
     def __init__(self, home: Path, fleet: SmallFleet) -> None:
         remember_registration(home)
-        command = [sys.executable, "-c", SCRIPT, str(home), fleet.hub.url, fleet.hub.token.text]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        settings = Settings(home=home, hub_url=fleet.hub.url, token=fleet.hub.token.text, json=True)
+        self.process = subprocess.Popen(
+            agent.command(settings), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
         self.events: list[dict[str, Any]] = []
         self._arrived = threading.Condition()
         self._thread = threading.Thread(target=self._listen, daemon=True)
@@ -91,7 +92,7 @@ def test_one_life_from_enrolment_to_a_clean_stop(home: Path, fleet: SmallFleet) 
     assert decode(offline[0].payload, State).reason == "shutdown"
     stopped = agent_status.read(home)
     assert not stopped["is_running"] and not stopped["connected"] and stopped["enrolled"]
-    assert isinstance(running["rss_bytes"], int) and running["rss_bytes"] < 70_000_000
+    assert isinstance(running["rss_bytes"], int) and running["rss_bytes"] < 60_000_000
 
 
 def test_kill_nine_in_a_loop_signs_no_number_twice_and_loses_none(home: Path, fleet: SmallFleet) -> None:
@@ -109,6 +110,14 @@ def test_kill_nine_in_a_loop_signs_no_number_twice_and_loses_none(home: Path, fl
     assert all(len(hashes) == 1 for hashes in by_number.values())
     (chain,) = {chain for chain, _ in by_number}
     assert sorted(seq for _, seq in by_number) == list(range(len(fleet.records[chain])))
+
+
+def test_a_failure_of_the_process_is_one_line_and_an_exit_code(home: Path) -> None:
+    done = subprocess.run(agent.command(Settings(home=home, json=True)), capture_output=True, text=True, timeout=30)
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert json.loads(done.stdout.splitlines()[-1])["code"] == "usage"
+    wrong = subprocess.run([sys.executable, "-m", "appliance.agent", "x"], capture_output=True, text=True, timeout=30)
+    assert wrong.returncode == 2 and wrong.stderr.count("\n") == 1
 
 
 def test_an_agent_without_hub_and_enrolment_says_what_is_missing(home: Path) -> None:
