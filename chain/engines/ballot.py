@@ -2,7 +2,8 @@
 
 Messages go to all cores in one order, which is the order of the height's log; that is why a ballot that crashed comes
 back exactly where it was by reading the log again. What a core wants to say is signed, written to the log, then to the
-sign state, and counts only after both are durable. Everything happens inside the calls (`start`, `timeout`); time comes in from outside.
+sign state, and counts only after both are durable. Everything happens inside the calls (`start`, `timeout`); time comes
+in from outside.
 """
 
 from __future__ import annotations

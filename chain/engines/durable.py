@@ -23,12 +23,15 @@ class AlternatingFile:
     """
 
     def __init__(self, path: Path, sync: Sync = os.fdatasync) -> None:
-        """Raises Faulty `state_corrupt` when there are files and none is intact."""
+        """Raises Faulty `state_corrupt` when both were written and none is intact.
+
+        The very first write goes to the first file; torn, it leaves the second one empty, and nothing as before.
+        """
         self._paths = (path.with_name(path.name + ".a"), path.with_name(path.name + ".b"))
         self._sync = sync
         found = [(_read_slot(slot), index) for index, slot in enumerate(self._paths)]
         intact = [(counter_and_content, index) for counter_and_content, index in found if counter_and_content]
-        if not intact and any(slot.exists() and slot.stat().st_size for slot in self._paths):
+        if not intact and self._paths[1].exists() and self._paths[1].stat().st_size:
             raise Faulty("state_corrupt", f"neither {self._paths[0]} nor {self._paths[1]} is intact")
         (self._counter, self.content), self._current = max(intact) if intact else ((0, None), 1)
         with disk_errors(f"opening {path}"):
