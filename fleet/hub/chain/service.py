@@ -31,6 +31,7 @@ POLLS_PER_BLOCK: Final = 4
 POLL_MIN_S: Final = 0.1
 POLL_MAX_S: Final = 1.0
 BACKOFF_MAX_S: Final = 15.0
+BACKOFF_GROWTH: Final = 1.5
 RPC_TIMEOUT_S: Final = 5.0
 PROVABLE_AFTER: Final = 2
 """The state after a block can be proven when the next header is there; one more block for the node's index."""
@@ -169,7 +170,7 @@ class ChainService:
                     _log.exception("following the chain failed")
                     self._note_problem(f"following the chain failed: {error!r}")
                 turn += 1
-                pause_s = POLL_MIN_S if self._healthy else min(BACKOFF_MAX_S, pause_s * 2)
+                pause_s = POLL_MIN_S if self._healthy else min(BACKOFF_MAX_S, pause_s * BACKOFF_GROWTH)
                 self._healthy = False
                 self._stopping.wait(pause_s)
 

@@ -27,8 +27,8 @@ from fleet.hub.proofs.round_rows import CommittedRow, RoundRow
 from fleet.hub.proofs.rounds import Round, State, is_challenge, next_step
 from fleet.protocol.topics import topic_id
 
-ANNOUNCED_PARTS: Final = 2
-"""A challenge is announced in the first half of its window; later no time would be left to compute."""
+ANNOUNCED_PARTS: Final = (2, 3)
+"""A challenge is announced in the first 2/3 of its window; later no time would be left to compute."""
 
 
 class BeaconSource(Protocol):
@@ -77,6 +77,7 @@ class RoundService:
         self._live: dict[int, _Live] = {}
         self._newest_height = 0
         self._challenge: Block | None = None
+        self._told: set[bytes] = set()
 
     def note_block(self, connection: sqlite3.Connection, block: Block) -> None:
         """Take note of the newest block; if it is a challenge, `step` announces it."""
@@ -84,7 +85,7 @@ class RoundService:
         if block.previous_time_ms is not None and is_challenge(
             block.previous_time_ms, block.time_ms, self._rules.genesis_time_ns // 1_000_000, self._rules.pog_period_ms
         ):
-            self._challenge = block
+            self._challenge, self._told = block, set()
 
     def step(self, connection: sqlite3.Connection) -> None:
         """Announce a fresh challenge, and move every open round as far as it can go now."""
@@ -105,21 +106,19 @@ class RoundService:
                 self._live.pop(row.challenge_height, None)
 
     def _announce(self, connection: sqlite3.Connection) -> None:
-        """Tell every device that can answer, also one that joins in the first half of the window, once."""
+        """Tell every device that can answer, also one that joins early in the window, once."""
         block, now_ms, window_ms = self._challenge, self._desk.now_ms(), self._rules.pog_window_ms
         if block is None:
             return
-        if now_ms > block.time_ms + window_ms // ANNOUNCED_PARTS:
+        if now_ms > block.time_ms + window_ms * ANNOUNCED_PARTS[0] // ANNOUNCED_PARTS[1]:
             self._challenge = None
             return
-        live = self._live.get(block.height)
-        told = live.announced if live is not None else set()
-        devices = [device for device in round_rows.ready_devices(connection, now_ms) if device not in told]
+        devices = [device for device in round_rows.ready_devices(connection, now_ms) if device not in self._told]
         if not devices:
             return
-        if live is None:
-            live = self._open_round(connection, block, now_ms)
+        live = self._live.get(block.height) or self._open_round(connection, block, now_ms)
         for device in devices:
+            self._told.add(device)
             live.announced.add(device)
             left_ms = block.time_ms + window_ms - now_ms
             self._commands.challenge(device, block.height, self._profile.name, left_ms)
@@ -183,6 +182,8 @@ class RoundService:
 
     def _commit(self, connection: sqlite3.Connection, row: RoundRow) -> None:
         """From here on no commitment is taken; the root goes to the outbox in the same transaction."""
+        if self._challenge is not None and self._challenge.height == row.challenge_height:
+            self._challenge = None
         connection.execute("BEGIN IMMEDIATE")
         try:
             round_rows.set_state(connection, row.challenge_height, "open", "committed")

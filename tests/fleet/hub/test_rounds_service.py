@@ -152,10 +152,24 @@ def test_a_device_that_joins_early_in_the_window_is_asked_too_and_a_later_one_is
     early = hub.join(b"early")
     hub.clock.advance(seconds=1)
     hub.rounds.step(hub.connection)
+    hub.rounds.step(hub.connection)
     hub.join(b"late")
-    hub.clock.advance(seconds=1)
+    hub.clock.advance(seconds=1.2)
     hub.rounds.step(hub.connection)
     assert [to for to, _ in hub.sent] == [topic_id(early)]
+
+
+def test_nobody_is_asked_twice_even_when_the_round_is_over_within_its_window(hub: Hub) -> None:
+    device = hub.join(b"swift")
+    begin(hub)
+    made = hub.answer(device, CHALLENGE.time_ms + 400)
+    hub.rounds.step(hub.connection)
+    hub.include(15)
+    hub.show(made.open(beacon(16)))
+    hub.join(b"too late for this round")
+    hub.rounds.step(hub.connection)
+    assert hub.state() == "closed"
+    assert len(hub.commands("pog")) == 1
 
 
 def test_an_honest_round_from_challenge_to_rate(hub: Hub, published: list[Any]) -> None:
