@@ -15,7 +15,7 @@ from appliance.agent.settings import Settings
 from chain.errors import DccnError, Faulty
 
 WRITE_INTERVAL_S = 1.0
-STALE_AFTER_MS = 15_000
+SIGN_OF_LIFE_MS = 10_000
 
 
 class Status(msgspec.Struct, kw_only=True):
@@ -78,6 +78,8 @@ class StatusBoard:
         self._lock = threading.Lock()
         self._status = Status(pid=os.getpid(), is_running=True)
         self._sources: list[Callable[[], dict[str, object]]] = []
+        self._steady: Status | None = None
+        self._written_ms = 0
 
     def note(self, **fields: object) -> None:
         """Set fields of `Status` by name."""
@@ -99,13 +101,26 @@ class StatusBoard:
 
     def run(self, stop: threading.Event) -> None:
         while True:
-            self.write()
+            self._write_if_new()
             if stop.wait(self._interval_s):
                 return
 
     def write(self) -> None:
         """Not flushed to the disk: losing it with the power loses nothing."""
-        write_json(self._path, msgspec.to_builtins(self.snapshot()), sync=False)
+        self._write(self.snapshot())
+
+    def _write_if_new(self) -> None:
+        """Flash wears out: what did not change is written only now and then, as a sign of life."""
+        fresh = self.snapshot()
+        steady = msgspec.structs.replace(fresh, written_ms=None, rss_bytes=None)
+        overdue = (fresh.written_ms or 0) - self._written_ms >= SIGN_OF_LIFE_MS
+        if steady != self._steady or overdue:
+            self._write(fresh)
+            self._steady = steady
+
+    def _write(self, status: Status) -> None:
+        write_json(self._path, msgspec.to_builtins(status), sync=False)
+        self._written_ms = status.written_ms or 0
 
     def close(self, problem: str | None = None) -> None:
         """The last word: the agent does not run any more."""

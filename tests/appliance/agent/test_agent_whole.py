@@ -183,6 +183,20 @@ def test_the_status_takes_only_fields_that_it_has(home: Path, clock) -> None:
         agent_status.StatusBoard(home / "s", clock).note(heigth=1)
 
 
+def test_a_status_that_did_not_change_is_written_only_as_a_sign_of_life(home: Path, clock) -> None:
+    path = home / "status.json"
+    board = agent_status.StatusBoard(path, clock)
+    written = []
+    for step_ms in (0, 1_000, 1_000, 9_000, 1_000):
+        clock.pass_ms(step_ms)
+        board._write_if_new()
+        written.append(json.loads(path.read_bytes())["written_ms"] == clock.now_ms())
+    board.note(verified_height=7)
+    board._write_if_new()
+    assert written == [True, False, False, True, False]
+    assert json.loads(path.read_bytes())["verified_height"] == 7
+
+
 def emitted() -> list[tuple[str, str, set[str]]]:
     """(file, event, fields) of every `emit("event", field=…)` in the agent's sources."""
     found = []
