@@ -8,7 +8,8 @@ tag are refused. cbor2 does the work in native code; a decoded value is encoded 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, NoReturn
+from functools import lru_cache
+from typing import Any, NoReturn, cast
 
 import cbor2
 
@@ -75,7 +76,9 @@ def _check(values: Iterable[object], depth: int) -> bool:
         elif kind in _ARRAYS:
             in_order &= _check(value, depth - 1)  # type: ignore[arg-type]
         elif kind in _MAPS:
-            in_order &= _keys_in_order(list(value)) and _check(value.values(), depth - 1)  # type: ignore
+            keys = tuple(cast("dict[object, object]", value))
+            in_order &= _keys_in_order(keys, tuple(map(type, keys)))
+            in_order &= _check(cast("dict[object, object]", value).values(), depth - 1)
         elif kind is cbor2.CBORTag and value.tag == SIGN1_TAG:  # type: ignore[attr-defined]
             in_order &= _check((value.value,), depth - 1)  # type: ignore[attr-defined]
         else:
@@ -83,11 +86,15 @@ def _check(values: Iterable[object], depth: int) -> bool:
     return in_order
 
 
-def _keys_in_order(keys: list[Any]) -> bool:
-    """Whether map keys ascend by their encodings; raises `_Unfit` unless all are text, or all integers in -24..23."""
-    if all(type(key) is str for key in keys):
+@lru_cache(maxsize=1024)
+def _keys_in_order(keys: tuple[Any, ...], kinds: tuple[type, ...]) -> bool:
+    """Whether map keys ascend by their encodings; raises `_Unfit` unless all are text, or all integers in -24..23.
+
+    Maps of one kind have the same keys, hence the cache; `kinds` keeps apart what Python calls equal (1 and True).
+    """
+    if all(kind is str for kind in kinds):
         ranks: list[Any] = [(len(encoded), encoded) for encoded in (key.encode() for key in keys)]
-    elif all(type(key) is int and -24 <= key <= 23 for key in keys):
+    elif all(kind is int for kind in kinds) and all(-24 <= key <= 23 for key in keys):
         ranks = [key if key >= 0 else 31 - key for key in keys]
     else:
         raise _Unfit("map keys are neither all text nor all integers in -24..23")

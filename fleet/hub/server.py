@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import errno
 import fcntl
+import gc
 import importlib.metadata
 import json
 import logging
@@ -120,6 +121,9 @@ async def serve(
         )
         with desk.change() as change:
             change.emit(HubStarted(at_ms=change.at_ms, version=importlib.metadata.version("dccn")))
+        # What is loaded now stays: sweeping through it again and again cost ingest a fifth of its speed.
+        gc.collect()
+        gc.freeze()
         await _serve_http(hub, sockets, stop, lambda: on_ready(_ready(hub)))
 
 
