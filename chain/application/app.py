@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from concurrent.futures import Executor
 
 from chain import slsbft
-from chain.application import block_meta, history, results
+from chain.application import block_meta, history, proposers, results
 from chain.application.abci import (
     CommitInfo,
     ExecTxResult,
@@ -44,7 +44,7 @@ from chain.application.signatures import VerifiedSignatures
 from chain.application.store import StateStore, height_key
 from chain.application.versioned import VersionedState
 from chain.errors import DccnError, Faulty, Malformed, Refused
-from chain.ledger import machine
+from chain.ledger import machine, parameters
 from chain.ledger.genesis import Genesis, genesis_hash
 from chain.wire import cbor, transactions
 from chain.wire.rfc3339 import format_time
@@ -60,7 +60,8 @@ class Application:
     """ABCI 2.0 over one store. Not to be shared between threads; calls come one after the other.
 
     `vrf_keys` holds the VRF secret (32 bytes) of every validator address that this node may propose for. With an
-    `executor`, a block's signatures that are not known yet are verified on its threads.
+    `executor`, a block's signatures that are not known yet are verified on its threads. An engine that asks may forget
+    blocks older than the last `retained_blocks`; 0 keeps all.
     """
 
     def __init__(
@@ -70,8 +71,10 @@ class Application:
         vrf_keys: Mapping[bytes, bytes] | None = None,
         kept_heights: int = history.KEPT_HEIGHTS,
         executor: Executor | None = None,
+        retained_blocks: int = 0,
     ) -> None:
         self._store = store
+        self._retained_blocks = retained_blocks
         self._vrf_keys = dict(vrf_keys or {})
         self._executor = executor
         self._state = VersionedState(store, kept_heights=kept_heights)
@@ -113,7 +116,9 @@ class Application:
         machine.init_chain(layer, genesis)
         content = {key: value for key, value in layer.changes().items() if value is not None}
         document = {"chain_id": request.chain_id, "genesis_time": format_time(request.time_ns), "app_state": app_state}
-        app_hash = self._state.begin(cbor.encode([request.chain_id, genesis_hash(document)]), request.time_ns, content)
+        chain = cbor.encode([request.chain_id, genesis_hash(document)])
+        beside = {"rotation": block_meta.first_rotation(dict(genesis.validators()))}
+        app_hash = self._state.begin(chain, request.time_ns, content, beside)
         self._open()
         return ResponseInitChain(app_hash, validators)
 
@@ -171,19 +176,24 @@ class Application:
             "beacon": {height_key(request.height): beacon, **block_meta.expired_beacons(request.height)},
             "participation": block_meta.writes_of(counts, idle),
         }
+        updates, beside["rotation"] = self._lead(dict(output.validator_updates), layer, beacon, request.height)
         app_hash = self._state.stage(request.height, request.time_ns, layer.changes(), beside)
         return ResponseFinalizeBlock(
             app_hash,
             (ExecTxResult(), *map(results.exec_result, output.results)),
             tuple(map(results.event, output.events)),
-            tuple(ValidatorUpdate(public, power) for public, power in output.validator_updates),
+            tuple(ValidatorUpdate(public, power) for public, power in updates.items()),
         )
 
     def commit(self, request: RequestCommit) -> ResponseCommit:
         """Makes the finalized block durable, in one transaction."""
-        self._state.commit()
+        height = self._state.commit()
         self._checked = machine.Overlay(Layer(self._state.get))
-        return ResponseCommit()
+        return ResponseCommit(max(0, height - self._retained_blocks) if self._retained_blocks else 0)
+
+    def discard(self) -> None:
+        """Forgets a finalized block that was not committed: its engine died, and will hand it in again."""
+        self._state.discard()
 
     def query(self, request: RequestQuery) -> ResponseQuery:
         """Paths `/state` (data: the raw key), `/beacon` (data: the height in decimal), `/parameters`."""
@@ -212,6 +222,17 @@ class Application:
             verified=self._signatures,
             meta=tuple(idle.items()),
         )
+
+    def _lead(
+        self, updates: dict[bytes, int], layer: Layer, beacon: bytes, height: int
+    ) -> tuple[dict[bytes, int], dict[bytes, bytes | None]]:
+        """The ledger's validator updates, with those that lead CometBFT's rotation where this chain has it led."""
+        rotation = block_meta.rotation(self._store)
+        if rotation is None:
+            return updates, {}
+        power = parameters.decode(layer.get(parameters.PARAMETERS_KEY) or b"").validator_power
+        updates, led = proposers.lead(rotation, updates, beacon, height, power)
+        return updates, block_meta.rotation_writes(led)
 
     def _read_transaction(self, tx: bytes) -> transactions.Transaction:
         if transactions.is_beacon_tx(tx):

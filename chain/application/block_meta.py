@@ -1,4 +1,4 @@
-"""What every block leaves beside the tree: its beacon, and who precommitted while the chain was idle.
+"""What every block leaves beside the tree: its beacon, who precommitted while the chain was idle, whose turn is next.
 
 A block with nothing but its beacon must not change the app hash, or CometBFT would never rest; so this lives outside
 the tree (the beacon is provable through the header's data_hash), in the same transaction as the height. The counts
@@ -9,12 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from chain.application import proposers
 from chain.application.abci import BlockIDFlag, CommitInfo
 from chain.application.database import Database
+from chain.application.priorities import Rotation
 from chain.application.store import height_key
 
 # Proposers need the beacon two heights back, an election the one two election epochs back (172 800 blocks of 1 s).
 KEPT_BEACONS = 1_000_000
+
+ROTATION_KEY = b"rotation"
 
 Counts = Mapping[bytes, int]
 """Precommits by validator address."""
@@ -49,3 +53,20 @@ def writes_of(counts: Counts, stored: Iterable[bytes]) -> dict[bytes, bytes | No
     writes: dict[bytes, bytes | None] = dict.fromkeys(stored)
     writes.update({address: height_key(count) for address, count in counts.items()})
     return writes
+
+
+def first_rotation(powers: Mapping[bytes, int]) -> dict[bytes, bytes | None]:
+    """What makes a new chain's rotation, by the genesis validators' keys; nothing where proposers are not led."""
+    if not powers or not proposers.is_led(min(powers.values())):
+        return {}
+    return rotation_writes(proposers.first_rotation(powers))
+
+
+def rotation(store: Database) -> Rotation | None:
+    """CometBFT's rotation of the height after the next one; None on a chain whose proposers are not led."""
+    data = store.get("rotation", ROTATION_KEY)
+    return None if data is None else Rotation.decode(data)
+
+
+def rotation_writes(led: Rotation) -> dict[bytes, bytes | None]:
+    return {ROTATION_KEY: led.encode()}

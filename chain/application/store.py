@@ -11,7 +11,7 @@ from pathlib import Path
 
 from chain.application.database import INITIAL_MAP_BYTES, Database
 
-TABLES = ("state", "diff", "meta", "beacon", "participation")
+TABLES = ("state", "diff", "meta", "beacon", "participation", "rotation")
 
 
 class StateStore(Database):

@@ -50,7 +50,7 @@ class VersionedState:
         """The committed value."""
         return self._store.state(key)
 
-    def begin(self, chain: bytes, time_ns: int, content: Mapping[bytes, bytes]) -> bytes:
+    def begin(self, chain: bytes, time_ns: int, content: Mapping[bytes, bytes], beside: Mapping[str, Changes]) -> bytes:
         """Empties the store and commits `content` as height 0; returns its app hash."""
         self._store.clear()
         self._tree = SparseTree(content.items())
@@ -61,7 +61,7 @@ class VersionedState:
             StateStore.TIME: height_key(time_ns),
             StateStore.APP_HASH: root,
         }
-        self._store.write({"state": content, "meta": meta})
+        self._store.write({"state": content, **beside, "meta": meta})
         self._staged, self.height, self.time_ns, self.app_hash = None, 0, time_ns, root
         return root
 
@@ -91,6 +91,16 @@ class VersionedState:
         self._staged = None
         self.height, self.time_ns, self.app_hash = staged.height, staged.time_ns, staged.app_hash
         return self.height
+
+    def discard(self) -> None:
+        """Forgets what was staged; the tree is again that of the committed height."""
+        if self._staged is None:
+            return
+        if self._staged.diff:
+            self._tree.update(self._staged.diff)
+        self._staged = None
+        if self.app_hash and self._tree.root != self.app_hash:
+            raise Faulty("state_corrupt", f"undoing a block gave {self._tree.root.hex()}, not {self.app_hash.hex()}")
 
     @property
     def oldest(self) -> int:
