@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from chain.errors import DccnError, Faulty, Unavailable
-from chain.lifeline import SETPRIV, spawn, stop
+from chain.lifeline import spawn, stop
 from fleet.hub.broker.configuration import BrokerFiles, access_list, configuration
 from fleet.hub.identity.authority import Authority
 from fleet.hub.identity.keyfiles import write_private
@@ -108,8 +108,9 @@ class Broker:
         self._words.clear()
         self._spoke.clear()
         self._running = False
-        command: list[str | Path] = [*_as_account(self._user), self._program, "-c", self.files.configuration]
-        process = spawn(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        command: list[str | Path] = [self._program, "-c", self.files.configuration]
+        account = _as_account(self._user)
+        process = spawn(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, privileges=account)
         self._process = process
         assert process.stderr is not None
         reader = threading.Thread(target=self._listen, args=(process.stderr,), name="broker-log", daemon=True)
@@ -197,12 +198,11 @@ def _tell(listener: Callable[..., None], *arguments: str) -> None:
 
 
 def _as_account(user: str) -> list[str]:
-    """Give up root before mosquitto would: a change of account makes the kernel forget whom the process dies with."""
+    """Give up root before mosquitto would, which then does not change its account any more."""
     if os.geteuid() != 0 or user == "root":
         return []
     entry = pwd.getpwnam(user)
-    account = ["--reuid", str(entry.pw_uid), "--regid", str(entry.pw_gid), "--clear-groups"]
-    return [SETPRIV, *account, "--pdeathsig", "KILL", "--"]
+    return ["--reuid", str(entry.pw_uid), "--regid", str(entry.pw_gid), "--clear-groups"]
 
 
 def _start_failure(reason: str) -> DccnError:
