@@ -23,8 +23,9 @@ from fleet.hub.api.live import events as live_events
 from fleet.hub.api.overview import DeviceLine, Overview, overview
 from fleet.hub.api.problems import HANDLERS
 from fleet.hub.api.security import add_headers, only_loopback_names
-from fleet.hub.page.rendering import STATIC, Renderer
+from fleet.hub.page.rendering import STATIC, Joining, Renderer
 from fleet.hub.store.tables import events
+from fleet.protocol.enrolment import ca_pin
 from fleet.protocol.limits import MAX_ADMIN_BYTES
 from fleet.protocol.topics import topic_id
 
@@ -61,8 +62,13 @@ class Audited(msgspec.Struct, frozen=True):
 @get("/", include_in_schema=False, sync_to_thread=True)
 def page(request: AnyRequest) -> Response[str]:
     hub = _hub(request)
-    reachable = hub.settings.listen not in ("127.0.0.1", "::1", "localhost")
-    html = _renderer(request).page(_overview(hub), hub.device_url, hub.ports.page, reachable)
+    joining = Joining(
+        device_url=hub.device_url,
+        page_port=hub.ports.page,
+        reachable=hub.settings.listen not in ("127.0.0.1", "::1", "localhost"),
+        ca_pin=ca_pin(hub.identity.authority.spki).hex(),
+    )
+    html = _renderer(request).page(_overview(hub), joining)
     return Response(html, media_type="text/html; charset=utf-8")
 
 
@@ -126,7 +132,7 @@ async def create_token(request: AnyRequest) -> TokenMade:
     hub = _hub(request)
     hub.identity.admin.check(request.headers.get("authorization"))
     token, expires_ms = await asyncio.to_thread(do_create_token, hub.desk, hub.identity)
-    return TokenMade(token.text, expires_ms, f"dccn agent enrol --hub {hub.device_url} --token {token.text}")
+    return TokenMade(token.text, expires_ms, f"dccn agent run --hub {hub.device_url} --token {token.text}")
 
 
 def page_app(hub: Hub) -> Litestar:

@@ -101,7 +101,9 @@ async def events(hub: Hub, closing: asyncio.Event) -> AsyncIterator[ServerSentEv
 async def _happens(changed: asyncio.Event, closing: asyncio.Event, within_s: float) -> bool:
     """Whether either is set within the time."""
     waits = [asyncio.ensure_future(changed.wait()), asyncio.ensure_future(closing.wait())]
-    done, pending = await asyncio.wait(waits, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
-    for wait in pending:
-        wait.cancel()
+    try:
+        done, _ = await asyncio.wait(waits, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+    finally:  # also when the viewer goes away in the middle
+        for wait in waits:
+            wait.cancel()
     return bool(done)

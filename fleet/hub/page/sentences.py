@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from chain.errors import REGISTRY
@@ -14,12 +15,25 @@ Tone = Literal["good", "bad", "plain", "money"]
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """`device` is the topic id of whom it is about, if anybody."""
+    """`device` is the topic id of whom it is about, if anybody; `times` says how often it happened in a row."""
 
     at_ms: int
     tone: Tone
     text: str
     device: str | None
+    times: int = 1
+
+
+def lines(events: Sequence[e.HubEvent]) -> list[Line]:
+    """Newest first, as they come; what repeats itself is said once, with the newest time."""
+    told: list[Line] = []
+    for entry in map(line, events):
+        last = told[-1] if told else None
+        if last is not None and (last.text, last.device) == (entry.text, entry.device):
+            told[-1] = replace(last, times=last.times + 1)
+        else:
+            told.append(entry)
+    return told
 
 
 def line(event: e.HubEvent) -> Line:

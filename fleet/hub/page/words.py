@@ -62,6 +62,11 @@ def rate(value: int | None) -> str:
     return f"{number:.{digits}f} {_DECIMAL[unit]}op/s"
 
 
+def measure(value: float | None, unit: str) -> str:
+    """What a sensor says, rounded: 41.5 → 42 %."""
+    return UNKNOWN if value is None else f"{value:.0f}{unit}"
+
+
 def ago(then_ms: int | None, now_ms: int) -> str:
     """How long ago, in one unit."""
     if then_ms is None:
@@ -103,6 +108,7 @@ FILTERS: Final = {
     "memory": memory,
     "part_of": part_of,
     "rate": rate,
+    "measure": measure,
     "ago": ago,
     "short": short,
     "percent": percent,

@@ -2,6 +2,7 @@
 "use strict";
 
 const link = document.getElementById("link");
+const claim = document.getElementById("claim");
 const answer = document.getElementById("claim-answer");
 const command = document.getElementById("command");
 
@@ -15,17 +16,17 @@ function replacePart(id, html) {
   const selection = getSelection();
   if (!part || selection.type === "Range" && part.contains(selection.anchorNode)) return; // somebody copies from it
   const before = new Map([...part.querySelectorAll("[data-k]")].map((node) => [node.dataset.k, node.textContent]));
-  const list = part.querySelector("ol");
+  const list = part.querySelector("[data-scroll]");
   const scrolled = list ? list.scrollTop : 0;
   const focused = list && document.activeElement === list;
   part.innerHTML = html;
   for (const node of part.querySelectorAll("[data-k]")) {
     if (before.has(node.dataset.k) && before.get(node.dataset.k) !== node.textContent) node.classList.add("changed");
   }
-  const renewed = part.querySelector("ol");
+  const renewed = part.querySelector("[data-scroll]");
   if (renewed) {
     renewed.scrollTop = scrolled;
-    if (focused) renewed.focus();
+    if (focused) renewed.focus({ preventScroll: true });
   }
 }
 
@@ -37,7 +38,10 @@ function follow() {
     replacePart(id, html);
   });
   source.addEventListener("error", () => {
-    showLink("lost", "the hub does not answer");
+    if (link.dataset.state !== "lost") {
+      const time = new Date().toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+      showLink("lost", `hub away since ${time}, trying again`);
+    }
     if (source.readyState === EventSource.CLOSED) setTimeout(follow, 3000);
   });
 }
@@ -57,35 +61,50 @@ function keepTimes() {
   }
 }
 
+class Refusal extends Error {
+  constructor(message, field) {
+    super(message);
+    this.field = field; // the id of the control to correct, if it is one
+  }
+}
+
 async function ask(path, body) {
   const secret = document.getElementById("secret").value.trim();
-  if (!secret) {
-    document.getElementById("secret").focus();
-    throw new Error("The admin secret is needed; the hub printed it when it first started.");
+  if (!secret) throw new Refusal("The admin secret is needed; the hub printed it when it first started.", "secret");
+  let reply, told;
+  try {
+    reply = await fetch(path, {
+      method: "POST",
+      headers: { Authorization: `Bearer ${secret}`, "Content-Type": "application/json" },
+      body: JSON.stringify(body),
+    });
+    told = await reply.json();
+  } catch {
+    throw new Refusal("The hub does not answer. Is it running?");
   }
-  const reply = await fetch(path, {
-    method: "POST",
-    headers: { Authorization: `Bearer ${secret}`, "Content-Type": "application/json" },
-    body: JSON.stringify(body),
-  });
-  const document_ = await reply.json();
-  if (!reply.ok) throw new Error(`${document_.title} ${document_.remedy || document_.detail}`);
-  return document_;
+  if (reply.ok) return told;
+  throw new Refusal(`${told.title} ${told.remedy || told.detail}`, { not_admin: "secret", claim_invalid: "code" }[told.code]);
 }
 
 async function attempt(action) {
   answer.className = "answer";
   answer.textContent = "…";
+  for (const input of document.querySelectorAll("#claim input")) input.removeAttribute("aria-invalid");
   try {
     answer.textContent = await action();
     answer.classList.add("good");
   } catch (error) {
     answer.textContent = error.message;
     answer.classList.add("bad");
+    const field = error.field && document.getElementById(error.field);
+    if (field) {
+      field.setAttribute("aria-invalid", "true");
+      field.focus();
+    }
   }
 }
 
-document.getElementById("claim").addEventListener("submit", (event) => {
+claim.addEventListener("submit", (event) => {
   event.preventDefault();
   const code = document.getElementById("code");
   attempt(async () => {
@@ -100,14 +119,20 @@ document.getElementById("token").addEventListener("click", () => {
     const { join } = await ask("/api/tokens", {});
     command.hidden = false;
     command.firstElementChild.textContent = join;
-    return "Type this on the machine. The token works once, within 24 hours.";
+    const where = claim.dataset.reachable === "yes" ? "the new machine" : "this machine; others do not reach this hub yet";
+    return `Type this on ${where}. The token works once, within 24 hours.`;
   });
 });
 
 document.getElementById("copy").addEventListener("click", async (event) => {
-  await navigator.clipboard.writeText(command.firstElementChild.textContent);
-  event.target.textContent = "Copied";
-  setTimeout(() => { event.target.textContent = "Copy"; }, 1500);
+  const button = event.target;
+  try {
+    await navigator.clipboard.writeText(command.firstElementChild.textContent);
+    button.textContent = "Copied";
+    setTimeout(() => { button.textContent = "Copy"; }, 1500);
+  } catch { // the browser does not let us: mark it, so that Ctrl-C does
+    getSelection().selectAllChildren(command.firstElementChild);
+  }
 });
 
 document.getElementById("code").addEventListener("input", (event) => {

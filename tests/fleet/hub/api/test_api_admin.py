@@ -100,7 +100,7 @@ def test_changing_anything_needs_the_secret(page, path, header):
 
 def test_a_token_comes_with_the_line_to_type(page, admin):
     document = page.post("/api/tokens", json={}, headers=admin).json()
-    assert document["join"].endswith(document["token"]) and "https://127.0.0.1:8443" in document["join"]
+    assert document["join"] == f"dccn agent run --hub https://127.0.0.1:8443 --token {document['token']}"
 
 
 def test_nobody_guesses_codes(page, admin):
