@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 from dccn.demo.children import Children
 
 FLEET = "demo"
 RECORD_INTERVAL_MS = 1_000
+HTTP_TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,19 @@ class Network:
 
     def join_line(self) -> str:
         """What to type on another machine to let it join, with a token made for it."""
-        return f"dccn agent run --hub {self.device_url} --token {new_token(self.places.hub)}"
+        return f"dccn agent run --hub {self.device_url} --token {self._new_token()}"
+
+    def _new_token(self) -> str:
+        """A one-time enrolment token: from the running hub, or from its home where the secret was shown long ago."""
+        if self.admin_secret is None:
+            from fleet.hub.actions.offline import create_token
+
+            return create_token(self.places.hub, FLEET)
+        request = Request(
+            f"{self.page_url}/api/tokens", method="POST", headers={"Authorization": f"Bearer {self.admin_secret}"}
+        )
+        with urlopen(request, timeout=HTTP_TIMEOUT_S) as answer:
+            return str(json.load(answer)["token"])
 
     def _node(self) -> tuple[str, ...]:
         # Other machines' light clients follow the chain too, so RPC listens where they reach it.
@@ -73,7 +88,7 @@ class Network:
 
     def _agent(self) -> tuple[str, ...]:
         enrolled = (self.places.agent / "enrolment.json").exists()
-        token = () if enrolled else ("--hub", self.device_url, "--token", new_token(self.places.hub))
+        token = () if enrolled else ("--hub", self.device_url, "--token", self._new_token())
         return ("agent", "run", "--home", str(self.places.agent), *token)
 
 
@@ -86,10 +101,3 @@ def prepare(places: Places) -> None:
         return
     places.hub.mkdir(parents=True, exist_ok=True)
     node_home.init_demo(places.node, open_account(places.hub).address, time.time_ns())
-
-
-def new_token(hub_home: Path) -> str:
-    """A one-time enrolment token of the hub in this home."""
-    from fleet.hub.actions.offline import create_token
-
-    return create_token(hub_home, FLEET)

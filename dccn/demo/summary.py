@@ -10,10 +10,9 @@ from chain.crypto import address
 from chain.light.rpc import RpcClient
 from chain.wire.amounts import ANKR, format_ankr
 from chain.wire.state import CLOCK_KEY, SUPPLY_KEY, Clock, Reward, Supply, reward_key
-from dccn.demo.network import Network
+from dccn.demo.network import HTTP_TIMEOUT_S, Network
 
 SUPPLY_ATTO = 10_000_000_000 * ANKR
-HTTP_TIMEOUT_S = 10.0
 
 Document = dict[str, Any]
 
