@@ -40,6 +40,8 @@ CONNECT_TIMEOUT_S = 10.0
 GOODBYE_TIMEOUT_S = 2.0
 FIRST_DELAY_S = 0.5
 QUEUED_MAX = 256
+NO_SUBSCRIBERS = 16
+"""MQTT 5: the broker took the message and had nobody to give it to, as when it or the hub has just begun anew."""
 ROTATED = "certificate renewed"
 SUBSCRIBED = (DESIRED, RECEIPT, COMMAND_POG, COMMAND_POG_OPEN)
 
@@ -81,7 +83,8 @@ class Connection:
     """Component: one MQTT session at a time, a new one whenever it broke or the certificate was renewed.
 
     Inputs: `broker()`, `receivers` per leaf. Outputs: `publish`; `connected` is called after each (re)connection, when
-    subscriptions stand, `refused` when the broker turned our certificate down.
+    subscriptions stand, `refused` when the broker turned our certificate down, `unheard` when a message that is not
+    retained met no hub: it is gone.
     """
 
     name = "connection"
@@ -99,6 +102,7 @@ class Connection:
         clock: Clock,
         emit: Emit,
         cap_s: float,
+        unheard: Callable[[], None] = lambda: None,
         draw: Callable[[], float] = random.random,
     ) -> None:
         self._topic_id = topic_id
@@ -108,6 +112,9 @@ class Connection:
         self._receivers = {leaf.name: receive for leaf, receive in receivers.items()}
         self._connected = connected
         self._refused = refused
+        self._unheard = unheard
+        self._passing: set[int] = set()
+        self._lost: set[int] = set()
         self._clock = clock
         self._emit = emit
         self._cap_s = cap_s
@@ -137,6 +144,9 @@ class Connection:
             properties.MessageExpiryInterval = leaf.expiry_s
         topic = leaf.topic(self._fleet, self._topic_id, **arguments)
         sent = client.publish(topic, payload, leaf.qos, leaf.retain, properties)
+        if leaf.qos and not leaf.retain:
+            self._passing.add(sent.mid)
+            self._note_lost(sent.mid)
         return sent.rc == mqtt.MQTT_ERR_SUCCESS
 
     def publish_json(self, leaf: Leaf, message: msgspec.Struct, **arguments: str | int) -> bool:
@@ -220,8 +230,17 @@ class Connection:
         def on_disconnect(_client: Any, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any) -> None:
             self._break(f"the broker at {broker.host}:{broker.port} hung up: {reason}")
 
+        def on_publish(_client: Any, _data: Any, mid: int, reason: ReasonCode, _properties: Any) -> None:
+            if reason.value == NO_SUBSCRIBERS:
+                self._lost.add(mid)
+                self._note_lost(mid)
+            else:
+                self._passing.discard(mid)
+
+        self._passing, self._lost = set(), set()
         client.on_connect = on_connect
         client.on_disconnect = on_disconnect
+        client.on_publish = on_publish
         client.on_message = self._on_message
         return client
 
@@ -281,6 +300,13 @@ class Connection:
                 receive(bytes(message.payload))
         except DccnError as error:
             self._emit("command_refused", reason=error.message, code=error.code)
+
+    def _note_lost(self, mid: int) -> None:
+        """Called by whoever publishes and by whoever hears the broker's answer, in either order."""
+        if mid in self._lost and mid in self._passing:
+            self._lost.discard(mid)
+            self._passing.discard(mid)
+            self._unheard()
 
     def _break(self, reason: str) -> None:
         self._reason = self._reason or reason

@@ -23,7 +23,8 @@ class Delivery:
     """Component. Inputs: the spool, receipts, `connected`. Outputs: `publish_delegation`, `publish_work`.
 
     QoS 1 ends at the broker, so a record counts as under way until the hub's receipt covers it; at most
-    RECEIVE_MAXIMUM are. Without a receipt for `receipt_timeout_s` all that are under way are sent again.
+    RECEIVE_MAXIMUM are. Without a receipt for `receipt_timeout_s`, or when the broker found no hub to give them to, all
+    that are under way are sent again.
     Nothing is sent while `may_send` says no: the device is not registered yet.
     """
 
@@ -55,6 +56,7 @@ class Delivery:
         self._may_send = may_send
         self._lock = threading.Lock()
         self._wake = threading.Event()
+        self._is_unheard = threading.Event()
         self._under_way: dict[Key, float] = {}
         self._cursor: Key | None = None
         self._delegations_sent: set[bytes] = set()
@@ -70,6 +72,21 @@ class Delivery:
         with self._lock:
             self._forget_sent()
         self.wake()
+
+    def unheard(self) -> None:
+        """The broker had no hub to give our messages to: what was under way is lost, and is sent again soon.
+
+        Takes no lock, since the connection's thread calls it while another one may be publishing.
+        """
+        self._is_unheard.set()
+
+    def send_delegations(self) -> bool:
+        """Tell the hub which record keys speak for this device, where that was not done yet; False when it cannot be.
+
+        For what is signed by a record key outside records, which may come before the key's first record.
+        """
+        with self._lock:
+            return self._send_delegations()
 
     def run(self, stop: threading.Event) -> None:
         while not stop.is_set():
@@ -128,6 +145,9 @@ class Delivery:
                     self._under_way[(record.chain, record.seq)] = self._clock.monotonic_s()
 
     def _repeat_overdue(self) -> None:
+        if self._is_unheard.is_set():
+            self._is_unheard.clear()
+            self._forget_sent()
         if self._under_way:
             oldest_s = min(self._under_way.values())
             if self._clock.monotonic_s() - oldest_s > self._receipt_timeout_s:

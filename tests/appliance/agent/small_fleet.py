@@ -69,6 +69,13 @@ class SmallFleet:
         assert ready.wait(TIMEOUT_S)
         self._client = client
 
+    def silence(self) -> None:
+        """Be a hub that is gone for good: its session ends."""
+        assert self._client is not None
+        self._client.unsubscribe("dccn/v1/#")
+        self._client.disconnect()
+        self._client.loop_stop()
+
     def send(self, leaf: Leaf, topic_id: str, payload: bytes) -> None:
         assert self._client is not None
         self._client.publish(leaf.topic("home", topic_id), payload, leaf.qos, leaf.retain)

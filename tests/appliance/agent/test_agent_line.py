@@ -115,6 +115,7 @@ def make_line(fleet: SmallFleet, settings: Settings, events) -> Line:
         reported=lambda: Inventory(NoGpus()).reported(version=0, owner=None),
         receivers={RECEIPT: delivery.receive, COMMAND_POG: commands.receive},
         connected=delivery.restart,
+        unheard=delivery.unheard,
         refused=lambda: None,
         clock=clock,
         emit=events,
@@ -243,6 +244,30 @@ def test_records_survive_a_restart_of_the_broker(fleet: SmallFleet, line: Line) 
     line.recorder.record()
     wait_for(lambda: line.spool.depth().records == 0)
     assert len(fleet.records[line.enrolment.chain]) == 3
+
+
+def test_what_met_no_hub_at_the_broker_is_sent_again_with_its_delegation(fleet: SmallFleet, line: Line) -> None:
+    """A broker that was killed forgets the hub's session; a device that dials first speaks to nobody."""
+    line.delivery._receipt_timeout_s = 1_000.0
+    fleet.silence()
+    line.recorder.record()
+    line.start()
+    wait_for(lambda: line.delivery._is_unheard.is_set())
+    fleet.listen()
+    wait_for(lambda: line.spool.depth().records == 0)
+    order = [heard.leaf for heard in fleet.heard if heard.leaf in (DELEGATION.name, WORK.name)]
+    assert order[0] == DELEGATION.name
+
+
+def test_a_delegation_can_go_ahead_of_its_first_record(fleet: SmallFleet, line: Line) -> None:
+    line.start()
+    wait_for(lambda: line.connection.is_connected)
+    line.recorder._record_key.now()
+    assert line.delivery.send_delegations() and line.delivery.send_delegations()
+    fleet.until(lambda: fleet.of(DELEGATION))
+    line.recorder.record()
+    fleet.until(lambda: fleet.of(WORK))
+    assert len(fleet.of(DELEGATION)) == 1
 
 
 def test_a_renewed_certificate_changes_the_connection_without_an_offline(fleet: SmallFleet, line: Line, events) -> None:
