@@ -27,11 +27,14 @@ from chain.crypto.address import address, encode, validator_address
 from chain.crypto.keys import PrivateKey
 from chain.errors import DccnError, Faulty, Malformed
 from chain.ledger.genesis import Genesis, build_demo_app_state
+from chain.ledger.parameters import Parameters
 from chain.node import settings as node_settings
 from chain.node.settings import RpcSettings, Settings
 from chain.wire.cometbft import ConsensusParams, format_time
 
 DEMO_OPERATORS = 4
+# The power of a seat where CometBFT orders: a unit of it draws proposers and weighs nothing (application/proposers).
+NETWORK_POWER = 10**9
 PUBLIC_TYPE, PRIVATE_TYPE = "tendermint/PubKeyEd25519", "tendermint/PrivKeyEd25519"
 ED25519: Final = "ed25519"
 
@@ -118,6 +121,20 @@ def init_demo(home: Path, hub_address: bytes, now_ns: int) -> dict[str, Any]:
         app_state=app_state,
         operators=operators,
         settings=replace(Settings(), moniker="demo", rpc=RpcSettings(port_may_move=True)),
+    )
+
+
+def init_seed(home: Path, hub_address: bytes, now_ns: int) -> dict[str, Any]:
+    """Makes the home of a network's first node: CometBFT, production intervals, one operator, and a funded hub."""
+    operator = OperatorKeys.generate("seed-1")
+    row = (operator.name, operator.account.public, operator.consensus.public.x, vrf.public_key(operator.vrf_secret))
+    return init(
+        home,
+        chain_id=f"dccn-{secrets.token_hex(4)}",
+        genesis_time_ns=now_ns,
+        app_state=build_demo_app_state(hub_address, [row], Parameters(validator_power=NETWORK_POWER)),
+        operators=[operator],
+        settings=replace(Settings(), engine="cometbft"),
     )
 
 

@@ -20,9 +20,11 @@ from chain.application.store import StateStore
 from chain.engines.embedded import EmbeddedEngine, EngineSettings
 from chain.engines.handshake import EngineGenesis
 from chain.engines.pace import Pace
-from chain.errors import DccnError, Faulty, Unavailable
+from chain.errors import Faulty
 from chain.node import home as node_home
 from chain.node.block_store import BlockStore
+from chain.node.cometbft import CometNode, running_cometbft
+from chain.node.halting import until_one_ends
 from chain.node.home import Home
 from chain.node.lock import locked
 from chain.node.mempool import Mempool, MempoolLimits
@@ -49,16 +51,20 @@ class RunningNode:
 
     async def halted(self) -> None:
         """Returns never; raises DccnError with the reason when the node must halt."""
-        await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in self._tasks:
-            if task.done():
-                _raise_reason(task)
+        await until_one_ends(self._tasks)
 
 
-def run(path: Path, *, json_output: bool = False, listen: str | None = None, port: int | None = None) -> None:
+def run(
+    path: Path,
+    *,
+    json_output: bool = False,
+    engine: str | None = None,
+    listen: str | None = None,
+    port: int | None = None,
+) -> None:
     """Runs the node of a home until SIGTERM or SIGINT, then stops it in order.
 
-    `listen` and `port` go before what the home's settings say of RPC.
+    `engine`, `listen` and `port` go before what the home's settings say.
 
     With `json_output`, stdout gets one line `{"event":"ready","rpc":"http://…"}` when RPC answers. Raises DccnError
     when the node cannot start or must halt.
@@ -67,6 +73,8 @@ def run(path: Path, *, json_output: bool = False, listen: str | None = None, por
     if listen is not None:
         rpc = replace(home.settings.rpc, host=listen)
         home = replace(home, settings=replace(home.settings, rpc=rpc))
+    if engine is not None:
+        home = replace(home, settings=replace(home.settings, engine=engine))
     with locked(path):
         asyncio.run(_until_signalled(home, json_output=json_output, port=port))
 
@@ -128,19 +136,23 @@ def engine_genesis(home: Home) -> EngineGenesis:
 
 
 async def _until_signalled(home: Home, *, json_output: bool, port: int | None) -> None:
-    stop = asyncio.Event()
+    """A signal also ends a node that is still starting."""
+    living = asyncio.create_task(_live(home, json_output=json_output, port=port))
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with running(home, port=port) as node:
-        log.info("RPC at %s, chain %s, height %d", node.rpc_url, home.genesis.chain_id, node.engine.state.height)
+        asyncio.get_running_loop().add_signal_handler(number, living.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        await living
+
+
+async def _live(home: Home, *, json_output: bool, port: int | None) -> None:
+    starting: contextlib.AbstractAsyncContextManager[RunningNode | CometNode] = (
+        running_cometbft(home, port=port) if home.settings.engine == "cometbft" else running(home, port=port)
+    )
+    async with starting as node:
+        log.info("RPC at %s, chain %s, height %d", node.rpc_url, home.genesis.chain_id, node.application.height)
         if json_output:
             print(json.dumps({"event": "ready", "rpc": node.rpc_url}), flush=True)
-        halted, stopped = asyncio.create_task(node.halted()), asyncio.create_task(stop.wait())
-        done, pending = await asyncio.wait({halted, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        for task in pending:
-            task.cancel()
-        if halted in done:
-            await halted
+        await node.halted()
 
 
 @contextlib.asynccontextmanager
@@ -162,22 +174,9 @@ async def _serving(
         await asyncio.wait({making})
 
 
-def _raise_reason(task: asyncio.Task[None]) -> None:
-    error = task.exception() if not task.cancelled() else None
-    if isinstance(error, DccnError):
-        raise error
-    if error is not None:
-        log.error("the node halts", exc_info=error)
-    raise Faulty(
-        "internal", f"the node had to stop: {type(error).__name__ if error else 'a part of it ended'}: {error}"
-    )
-
-
 def _engine(
     home: Home, application: Application, blocks: BlockStore, mempool: Mempool, now_ns: Callable[[], int]
 ) -> EmbeddedEngine:
-    if home.settings.engine != "embedded":
-        raise Unavailable("engine_missing", f"this version cannot run the engine {home.settings.engine!r} yet")
     parameters = home.genesis.parameters
     pace = Pace(parameters.block_interval_ms, parameters.empty_block_interval_ms)
     keys = [operator.consensus for operator in home.operators]

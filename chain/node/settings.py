@@ -11,10 +11,13 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
+from chain.engines.cometbft.configuration import PeerSettings
 from chain.errors import Malformed
 
 DEFAULT_RPC_PORT = 26657
+MIN_RETAINED_BLOCKS = 100_000
 ENGINES = ("embedded", "cometbft")
+MAY_BE_ZERO = ("rpc.port", "p2p.port", "storage.retained_blocks", "p2p.max_inbound", "p2p.max_outbound")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,13 @@ class MempoolSettings:
 @dataclass(frozen=True, slots=True)
 class StorageSettings:
     history_heights: int = 128
+    retained_blocks: int = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class CometSettings:
+    binary: str = ""
+    log_level: str = "main:info,state:error,p2p:error,*:error"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,20 +56,26 @@ class Settings:
     rpc: RpcSettings = RpcSettings()
     mempool: MempoolSettings = MempoolSettings()
     storage: StorageSettings = StorageSettings()
+    p2p: PeerSettings = PeerSettings()  # noqa: RUF009  # frozen, so it may be shared
+    cometbft: CometSettings = CometSettings()
 
     def __post_init__(self) -> None:
         if self.engine not in ENGINES:
             raise Malformed("usage", f"engine is {self.engine!r}, expected one of {', '.join(ENGINES)}")
-        if not 0 <= self.rpc.port <= 65_535:
-            raise Malformed("usage", f"rpc.port is {self.rpc.port}, expected 0 to 65535")
-        try:
-            ip_address(self.rpc.host)
-        except ValueError:
-            raise Malformed("usage", f"rpc.host is {self.rpc.host!r}, expected an IP address") from None
+        for table, place in (("rpc", self.rpc), ("p2p", self.p2p)):
+            if not 0 <= place.port <= 65_535:
+                raise Malformed("usage", f"{table}.port is {place.port}, expected 0 to 65535")
+            try:
+                ip_address(place.host)
+            except ValueError:
+                raise Malformed("usage", f"{table}.host is {place.host!r}, expected an IP address") from None
+        if 0 < self.storage.retained_blocks < MIN_RETAINED_BLOCKS:
+            least = f"0 or at least {MIN_RETAINED_BLOCKS}"
+            raise Malformed("usage", f"storage.retained_blocks is {self.storage.retained_blocks}, expected {least}")
         if self.storage.history_heights < 100:
             raise Malformed("usage", f"storage.history_heights is {self.storage.history_heights}, expected 100 or more")
         for name, value in _numbers(self):
-            if value < 1 and name != "rpc.port":
+            if value < 1 and name not in MAY_BE_ZERO:
                 raise Malformed("usage", f"{name} is {value}, expected 1 or more")
 
 
@@ -83,6 +99,7 @@ def template(settings: Settings) -> str:
 # A name for humans.
 moniker = "{settings.moniker}"
 # "embedded": all validators of this home in one process on one machine, without fault tolerance.
+# "cometbft": one validator of a network; CometBFT runs beside the ledger and serves RPC.
 engine = "{settings.engine}"
 
 [rpc]
@@ -107,6 +124,29 @@ cache_size = {settings.mempool.cache_size}
 [storage]
 # For how many past heights the state can be queried and proven; at least 100.
 history_heights = {settings.storage.history_heights}
+# How many blocks CometBFT keeps; 0 keeps all. Never fewer than evidence may be old (100 000 blocks).
+retained_blocks = {settings.storage.retained_blocks}
+
+[p2p]
+# Where CometBFT meets other nodes, and the address that they should use if it is another one (host:port).
+host = "{settings.p2p.host}"
+port = {settings.p2p.port}
+external_address = "{settings.p2p.external_address}"
+# Nodes to ask for peers, and peers to stay connected with: id@host:port, separated by commas.
+seeds = "{settings.p2p.seeds}"
+persistent_peers = "{settings.p2p.persistent_peers}"
+# Whether peers tell each other about further peers.
+pex = {str(settings.p2p.pex).lower()}
+# Whether private addresses, and several peers behind one address, are welcome.
+local_network = {str(settings.p2p.local_network).lower()}
+max_inbound = {settings.p2p.max_inbound}
+max_outbound = {settings.p2p.max_outbound}
+
+[cometbft]
+# The program; empty takes the one that `make engines` brought, or the one on the PATH.
+binary = "{settings.cometbft.binary}"
+# What its log, cometbft/cometbft.log, tells.
+log_level = "{settings.cometbft.log_level}"
 """
 
 
@@ -136,6 +176,7 @@ def _numbers(settings: Settings) -> list[tuple[str, int]]:
         ("rpc", settings.rpc),
         ("mempool", settings.mempool),
         ("storage", settings.storage),
+        ("p2p", settings.p2p),
     )
     pairs = [
         (f"{table}.{each.name}", getattr(values, each.name)) for table, values in tables for each in fields(values)

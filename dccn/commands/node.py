@@ -9,7 +9,6 @@ from typing import Annotated
 
 import typer
 
-from chain.errors import Unavailable
 from dccn.homes import data_home
 from dccn.output import Json, emit
 
@@ -42,15 +41,18 @@ def init(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Make a home with a genesis of four operators, whose keys it holds, and a funded hub."""
-    require_embedded(engine)
+    """Make a home with a new chain's genesis, the keys of its operators, and a funded hub.
+
+    Four operators and fast blocks for the embedded engine; one operator and production intervals for CometBFT.
+    """
     from chain.crypto import address
     from chain.node import home as node_home
     from fleet.hub.identity.keyfiles import open_account
 
     chosen = home or data_home("node")
     hub_address = address.decode(hub) if hub else open_account(data_home("hub")).address
-    document = node_home.init_demo(chosen, hub_address, time.time_ns())
+    make = node_home.init_seed if engine is EngineName.cometbft else node_home.init_demo
+    document = make(chosen, hub_address, time.time_ns())
     result = {"ok": True, "home": str(chosen), "chain_id": document["chain_id"], "hub": address.encode(hub_address)}
     emit(result, f"made chain {document['chain_id']} in {chosen}; its hub is {result['hub']}", as_json=as_json)
 
@@ -58,7 +60,9 @@ def init(
 @app.command()
 def run(
     home: Home = None,
-    engine: Engine = EngineName.embedded,
+    engine: Annotated[
+        EngineName | None, typer.Option(help="Instead of the engine that the home's config.toml names.")
+    ] = None,
     listen: Annotated[
         str | None,
         typer.Option(metavar="ADDRESS", help="Serve RPC on this address. [default: config.toml's, loopback]"),
@@ -66,10 +70,9 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Run the node in the foreground and serve CometBFT's RPC routes."""
-    require_embedded(engine)
     from chain.node import server
 
-    server.run(home or data_home("node"), json_output=as_json, listen=listen)
+    server.run(home or data_home("node"), json_output=as_json, engine=engine and engine.value, listen=listen)
 
 
 @app.command()
@@ -84,10 +87,3 @@ def status(
     emit(
         document, "\n".join(f"{name.replace('_', ' '):<24}{value}" for name, value in document.items()), as_json=as_json
     )
-
-
-def require_embedded(engine: EngineName) -> None:
-    if engine is not EngineName.embedded:
-        raise Unavailable(
-            "engine_missing", "engine cometbft: this release orders transactions with the embedded engine only"
-        )

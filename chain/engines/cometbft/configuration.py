@@ -75,21 +75,21 @@ def prepare(configuration: CometConfiguration) -> str:
     What the key has signed is kept by CometBFT in a file that only the first start may make.
     """
     folder = configuration.folder
-    for part in (folder, folder / "config", folder / "data"):
-        part.mkdir(mode=0o700, parents=True, exist_ok=True)
-    key = _node_key(folder / "config" / "node_key.json")
+    own_id = node_id(folder)
+    (folder / "data").mkdir(mode=0o700, exist_ok=True)
     signed = folder / "data" / "priv_validator_state.json"
     if not signed.exists() and configuration.consensus_key is not None:
         if (folder / "data" / "blockstore.db").exists():
             raise Faulty("state_corrupt", f"blocks are stored, but {signed}, which says what was signed, is gone")
         _write(signed, json.dumps({"height": "0", "round": 0, "step": 0}))
     _write(folder / "config" / "config.toml", render(configuration))
-    return node_id(key)
+    return own_id
 
 
-def node_id(key: PrivateKey) -> str:
-    """A peer's id: the address of its key, in lower-case hex."""
-    return validator_address(key.public.x).hex()
+def node_id(folder: Path) -> str:
+    """The id under which peers know the node of this home: its key's address in hex. The key is made if need be."""
+    (folder / "config").mkdir(mode=0o700, parents=True, exist_ok=True)
+    return validator_address(_node_key(folder / "config" / "node_key.json").public.x).hex()
 
 
 def render(c: CometConfiguration) -> str:

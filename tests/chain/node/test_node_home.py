@@ -16,7 +16,7 @@ from chain.errors import DccnError, Faulty, Malformed
 from chain.node import home as node_home
 from chain.node import settings as node_settings
 from chain.node.lock import locked
-from chain.node.settings import MempoolSettings, RpcSettings, Settings, StorageSettings
+from chain.node.settings import CometSettings, MempoolSettings, PeerSettings, RpcSettings, Settings, StorageSettings
 from chain.wire.rpc_json import validator_set_from_json
 
 NOW_NS = 1_700_000_000_123_456_789
@@ -92,12 +92,19 @@ def test_a_damaged_file_is_named(tmp_path: Path, file: str, content: str) -> Non
 
 def test_the_settings_file_says_what_is_set_and_nothing_else(tmp_path: Path) -> None:
     chosen = Settings(
-        "mine", "embedded", RpcSettings("::1", 0, True, 7, 8_000), MempoolSettings(1, 2, 3, 4), StorageSettings(100)
+        "mine",
+        "cometbft",
+        RpcSettings("::1", 0, True, 7, 8_000),
+        MempoolSettings(1, 2, 3, 4),
+        StorageSettings(100, 0),
+        PeerSettings("::1", 0, "example.org:1", "a@b:1", "c@d:2,e@f:3", False, False, 0, 1),
+        CometSettings("/opt/cometbft", "*:debug"),
     )
     path = tmp_path / "config.toml"
     path.write_text(node_settings.template(chosen))
     assert node_settings.read(path) == chosen
-    assert set(tomllib.loads(node_settings.template(Settings()))) == {"moniker", "engine", "rpc", "mempool", "storage"}
+    tables = set(tomllib.loads(node_settings.template(Settings())))
+    assert tables == {"moniker", "engine", "rpc", "mempool", "storage", "p2p", "cometbft"}
     assert node_settings.read(tmp_path / "absent.toml") == Settings()
 
 
@@ -110,6 +117,8 @@ def test_the_settings_file_says_what_is_set_and_nothing_else(tmp_path: Path) -> 
         ("[rpc]\nhost = 'localhost'", "rpc.host"),
         ("[rpc]\nmax_open_connections = 0", "rpc.max_open_connections"),
         ("[storage]\nhistory_heights = 99", "storage.history_heights"),
+        ("[storage]\nretained_blocks = 99999", "storage.retained_blocks"),
+        ("[p2p]\nhost = 'peer'", "p2p.host"),
         ("[mempol]\nsize = 1", "mempol"),
         ("[mempool]\nsizes = 1", "mempool.sizes"),
         ("rpc = 1", "rpc"),
