@@ -68,7 +68,7 @@ def fail(error: DccnError) -> None:
     if "--json" in sys.argv:
         document = {"ok": False, "code": error.code, "error": error.message, "remedy": error.remedy}
         print(json.dumps(document, separators=(",", ":")))
-    print(f"dccn: {error} {error.remedy}", file=sys.stderr)
+    print(f"dccn: {str(error).rstrip('.')}. {error.remedy}", file=sys.stderr)
     sys.exit(error.exit_code)
 
 

@@ -22,6 +22,26 @@ def emit(result: Mapping[str, Any], text: str, *, as_json: bool) -> None:
     print(json.dumps(result, separators=(",", ":")) if as_json else text, flush=True)
 
 
+def listed(document: Mapping[str, Any]) -> str:
+    """A flat document as lines for a person: name, value; unknown stays unknown, a list of things gets a line each."""
+    lines: list[str] = []
+    for name, value in document.items():
+        items = value if isinstance(value, list) and value else [value]
+        names = [name.replace("_", " ")] + [""] * (len(items) - 1)
+        lines += [f"{label:<26}{spoken(item)}" for label, item in zip(names, items, strict=True)]
+    return "\n".join(lines)
+
+
+def spoken(value: object) -> str:
+    if value is None:
+        return "unknown"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {spoken(item)}" for name, item in value.items())
+    return "none" if value == [] else str(value)
+
+
 def note(message: str) -> None:
     """Tell a person something without touching stdout."""
     print(message, file=sys.stderr, flush=True)

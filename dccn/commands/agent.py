@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from dccn.homes import data_home
-from dccn.output import Json, emit
+from dccn.output import Json, emit, listed
 
 app = typer.Typer(
     no_args_is_help=True, help="Make this machine earn: enrol it with a hub, prove, and check what was paid."
@@ -81,11 +81,7 @@ def status(home: Home = None, as_json: Json = False) -> None:
     from appliance.agent import status as agent_status
 
     document = agent_status.read(home or data_home("agent"))
-    emit(
-        document,
-        "\n".join(f"{name.replace('_', ' '):<24}{show(value)}" for name, value in document.items()),
-        as_json=as_json,
-    )
+    emit(document, listed(document), as_json=as_json)
 
 
 def load(
@@ -108,11 +104,3 @@ def load(
         owner_key_file=owner_key,
         **more,
     )
-
-
-def show(value: object) -> str:
-    if value is None:
-        return "unknown"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return str(value)
