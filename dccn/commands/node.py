@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from dccn.homes import data_home
-from dccn.output import Json, emit
+from dccn.output import Json, emit, listed
 
 app = typer.Typer(no_args_is_help=True, help="Run a node of the chain, and ask it how it is.")
 
@@ -84,6 +84,4 @@ def status(
     from chain.node import status as node_status
 
     document = node_status.status(rpc)
-    emit(
-        document, "\n".join(f"{name.replace('_', ' '):<24}{value}" for name, value in document.items()), as_json=as_json
-    )
+    emit(document, listed(document), as_json=as_json)
