@@ -167,6 +167,25 @@ REGISTRY: dict[str, ErrorCode] = {
         "Open on the beacon of the block after the commitment.",
     ),
     "pog_late": ErrorCode(85, "The commitment or its opening came after the window.", "Compute fewer rows."),
+    # Wallets and history
+    "wallet_unknown": ErrorCode(120, "No wallet has this name.", "List them: dccn wallet list."),
+    "wallet_exists": ErrorCode(121, "A wallet has this name already.", "Choose another name, or rename the other one."),
+    "wallet_password": ErrorCode(122, "The password does not open the wallet.", "Type it again; nobody can reset it."),
+    "wallet_damaged": ErrorCode(
+        123, "The wallet file is not one that this program wrote.", "Take a backup of it, or import the words again."
+    ),
+    "wallet_watch_only": ErrorCode(
+        124, "This entry has no key, it only watches.", "Sign where the key is: dccn tx prepare and dccn tx sign."
+    ),
+    "words_invalid": ErrorCode(
+        125, "The words are not a BIP-39 phrase.", "Compare them with your paper: order, spelling, number."
+    ),
+    "tx_replaced": ErrorCode(
+        126, "Another transaction used this one's nonce.", "Look what it was, and sign again if it is still wanted."
+    ),
+    "index_foreign": ErrorCode(
+        127, "The index and the node are not of one chain.", "Follow the index's own chain, or start a new index file."
+    ),
     # This machine
     "usage": ErrorCode(90, "The command was used wrongly.", "See --help."),
     "unreachable": ErrorCode(91, "A service that is needed does not answer.", "Start it, or check its address."),

@@ -10,7 +10,8 @@ from chain.crypto import vrf
 from chain.crypto.sparse_proof import SparseProof, verify_sparse
 from chain.errors import Malformed, Refused, Unavailable
 from chain.light.client import LightClient
-from chain.wire.cometbft import data_hash, verify_data_proof
+from chain.light.rpc import BlockResults
+from chain.wire.cometbft import Header, data_hash, last_results_hash, verify_data_proof
 from chain.wire.transactions import decode_beacon_tx
 
 STATE_PATH = "/state"
@@ -84,6 +85,15 @@ def verified_transactions(client: LightClient, height: int) -> tuple[bytes, ...]
     if data_hash(txs) != client.header(height).data_hash:
         raise Refused("proof_invalid", f"the transactions of block {height} are not those of its header")
     return txs
+
+
+def check_results(results: BlockResults, next_header: Header) -> BlockResults:
+    """The same, if its codes, data and gas are those that the next header commits to; else Refused `proof_invalid`."""
+    if last_results_hash(results.outcomes) != next_header.last_results_hash or results.height + 1 != next_header.height:
+        raise Refused(
+            "proof_invalid", f"the results of block {results.height} are not those of header {next_header.height}"
+        )
+    return results
 
 
 def verified_beacon(client: LightClient, height: int) -> bytes:

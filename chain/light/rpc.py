@@ -20,6 +20,9 @@ ANSWER_MAX_BYTES = 32 * 1024 * 1024
 SEEN_ALREADY = "tx already exists in cache"
 """How CometBFT's mempool says that it has these bytes."""
 
+RawEvent = tuple[str, tuple[tuple[str, str], ...]]
+"""The type of an event and its attributes, as the node tells them."""
+
 PAGE_VALIDATORS = 100
 PAGES_MAX = 100
 
@@ -76,6 +79,27 @@ class TxAnswer:
     path: tuple[bytes, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class TxOutcome:
+    """What became of one transaction. `log` and `events` (type, attributes) are the node's word; the rest is hashed."""
+
+    code: int
+    data: bytes
+    log: str
+    gas_wanted: int
+    gas_used: int
+    events: tuple[RawEvent, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BlockResults:
+    """The outcomes of a block's transactions in order, and what happened in the block beside them."""
+
+    height: int
+    outcomes: tuple[TxOutcome, ...]
+    events: tuple[RawEvent, ...]
+
+
 class RpcClient:
     """One node. Unavailable `unreachable` when it does not answer, or answers that it cannot (no such block yet)."""
 
@@ -119,6 +143,14 @@ class RpcClient:
         data = _object(block.get("data"), "data")
         txs = tuple(_base64(tx) for tx in _array(data.get("txs") or [], "txs"))
         return RawBlock(header_from_json(block.get("header")), txs)
+
+    def block_results(self, height: int) -> BlockResults:
+        result = self.call("block_results", height=str(height))
+        return BlockResults(
+            height=_integer(result.get("height")),
+            outcomes=tuple(_outcome(item) for item in _array(result.get("txs_results") or [], "txs_results")),
+            events=_events(result.get("finalize_block_events")),
+        )
 
     def abci_query(self, path: str, data: bytes, height: int = 0, prove: bool = True) -> QueryAnswer:
         """Height 0 is the newest whose proof can be checked already."""
@@ -210,6 +242,28 @@ def _height(height: int | None) -> str | None:
 def _operation(item: object) -> tuple[str, bytes, bytes]:
     fields = _object(item, "ops")
     return str(fields.get("type", "")), _base64(fields.get("key")), _base64(fields.get("data"))
+
+
+def _outcome(item: object) -> TxOutcome:
+    fields = _object(item, "txs_results")
+    return TxOutcome(
+        code=_integer(fields.get("code", 0)),
+        data=_base64(fields.get("data")),
+        log=str(fields.get("log", "")),
+        gas_wanted=_integer(fields.get("gas_wanted", 0)),
+        gas_used=_integer(fields.get("gas_used", 0)),
+        events=_events(fields.get("events")),
+    )
+
+
+def _events(value: object) -> tuple[RawEvent, ...]:
+    events = []
+    for item in _array(value or [], "events"):
+        event = _object(item, "events")
+        attributes = [_object(each, "attributes") for each in _array(event.get("attributes") or [], "attributes")]
+        pairs = tuple((str(each.get("key", "")), str(each.get("value", ""))) for each in attributes)
+        events.append((str(event.get("type", "")), pairs))
+    return tuple(events)
 
 
 def _object(value: object, name: str) -> Mapping[str, Any]:

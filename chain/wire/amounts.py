@@ -5,6 +5,7 @@ from __future__ import annotations
 from chain.errors import Malformed
 
 DECIMALS = 18
+_WHOLE_DIGITS_MAX = 60
 ANKR: int = 10**DECIMALS
 MAX_AMOUNT = (1 << 128) - 1
 
@@ -23,6 +24,8 @@ def parse_ankr(text: str) -> int:
     whole, _, fraction = text.partition(".")
     if not (whole.isascii() and whole.isdigit()) or (fraction and not (fraction.isascii() and fraction.isdigit())):
         raise Malformed("malformed", f"{text!r} is not a decimal amount of ANKR")
+    if len(whole) > _WHOLE_DIGITS_MAX:
+        raise Malformed("malformed", f"an amount of {len(whole)} digits is more than any on this chain can be")
     if len(fraction) > DECIMALS or text.endswith("."):
         raise Malformed("malformed", f"{text!r}: ANKR has {DECIMALS} decimals")
     amount = int(whole) * ANKR + int(fraction.ljust(DECIMALS, "0"))
