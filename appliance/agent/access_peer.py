@@ -41,7 +41,10 @@ class Included:
 
 class AccessPeer:
     """Component. Inputs: the chain's nodes, the hub's inclusion paths, the spool's accepted records. Outputs: status,
-    and the events `reward_verified`, `pog_passed`, `inclusion_verified`."""
+    and the events `reward_verified`, `pog_passed`, `inclusion_verified`, `inclusion_failed`.
+
+    A record whose inclusion does not hold is told and set aside for a newer one; the status says so until one holds.
+    """
 
     name = "access_peer"
 
@@ -73,6 +76,8 @@ class AccessPeer:
         self._interval_s = interval_s
         self._rate_ops_per_s = rate_ops_per_s
         self._looking_for: int | None = None
+        self._done_upto = -1
+        self._doubt: str | None = None
         self._tries = 0
         self.included: Included | None = None
 
@@ -86,7 +91,7 @@ class AccessPeer:
         """One round: newest header, reward, own record. A node or hub that does not answer is asked again next time."""
         try:
             height = self._chain.update()
-            self._board.note(verified_height=height, light_client="ok")
+            self._board.note(verified_height=height, light_client=self._doubt or "ok")
             self._check_reward()
             self._check_inclusion()
         except Unavailable as error:
@@ -144,16 +149,22 @@ class AccessPeer:
                 raise
             self._tries += 1
             return
-        included = self._verify(document, head.chain, seq)
-        self.included, self._looking_for = included, None
+        try:
+            included = self._verify(document, head.chain, seq)
+        except Refused as refusal:
+            self._doubt = f"refused: {refusal.message} ({refusal.code})"
+            self._done_upto, self._looking_for = seq, None
+            self._emit("inclusion_failed", seq=seq, code=refusal.code, reason=refusal.message)
+            raise
+        self.included, self._done_upto, self._looking_for, self._doubt = included, seq, None, None
+        self._board.note(light_client="ok")
         self._board.note(inclusion_verified=True, inclusion_seq=seq, inclusion_height=included.height)
         self._emit("inclusion_verified", seq=seq, height=included.height, reward_epoch=included.reward_epoch)
 
     def _next_to_look_for(self, chain: bytes) -> int | None:
         accepted = self._spool.accepted_upto(chain)
         if self._looking_for is None or self._tries >= PENDING_TRIES:
-            newer = accepted is not None and (self.included is None or accepted > self.included.seq)
-            self._looking_for = accepted if newer else None
+            self._looking_for = accepted if accepted is not None and accepted > self._done_upto else None
             self._tries = 0
         return self._looking_for
 
@@ -171,8 +182,11 @@ class AccessPeer:
         batch = read_proof_batch(transaction.body)
         if (batch.root, batch.count, batch.sum) != (inclusion.root, inclusion.count, inclusion.sum):
             raise Refused("proof_invalid", f"the batch in block {height} has another root, count or sum")
-        if batch.hub != self._hub_account or all(entry.owner != self._owner.account for entry in batch.entries):
-            raise Refused("proof_invalid", f"the batch in block {height} does not name this owner")
+        if batch.hub != self._hub_account:
+            raise Refused("proof_invalid", f"the batch in block {height} is another hub's")
+        # A record that came too late for its own epoch stands in a later batch with the sum 0, and claims no entry.
+        if inclusion.leaf_sum and all(entry.owner != self._owner.account for entry in batch.entries):
+            raise Refused("proof_invalid", f"the batch in block {height} counts this record's work for another owner")
         return Included(seq, height, reward_epoch)
 
 

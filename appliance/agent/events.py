@@ -29,6 +29,7 @@ EVENTS: Mapping[str, str] = {
     "pog_passed": "the chain counts {passed} passed challenges in reward epoch {reward_epoch}",
     "pog_failed": "challenge {challenge_height} failed: {reason}",
     "inclusion_verified": "record {seq} is in block {height}, checked from leaf to header",
+    "inclusion_failed": "what the hub says of record {seq} does not lead to the chain: {reason}",
     "reward_verified": "{amount} ANKR credited, proven at height {height}",
     "component_failed": "{component} failed and starts again in {again_s} s: {reason}",
 }

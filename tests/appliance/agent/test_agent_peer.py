@@ -94,7 +94,7 @@ class Outlook:
         self.chain, self.hub = SmallChain(), SmallHubApi()
         self.board = StatusBoard(home / "status.json", clock)
         self.key = PrivateKey.generate("ed25519")
-        self.raw = self._accepted_record(clock)
+        self.raw = self.accept_record(clock)
         self.home, self.events = home, events
         self.peer = self.make_peer()
 
@@ -114,7 +114,7 @@ class Outlook:
             rate_ops_per_s=lambda: 5_000_000_000,
         )
 
-    def _accepted_record(self, clock) -> bytes:
+    def accept_record(self, clock) -> bytes:
         def make(head):
             draft = RecordChain(DEVICE, head.chain, head.next_seq, head.head_hash).draft(
                 boot=b"b" * 16, from_ms=1, to_ms=2, host={"uptime_ms": 1}
@@ -126,12 +126,13 @@ class Outlook:
 
         head = self.spool.append(make)
         raw = self.spool.waiting(limit=1)[0].envelope
-        self.spool.acknowledge(CHAIN, 0, head.head_hash, b"receipt")
+        self.spool.acknowledge(CHAIN, head.next_seq - 1, head.head_hash, b"receipt")
         return raw
 
-    def batch(self, *, hub: bytes = HUB_ACCOUNT, owner: bytes | None = None) -> None:
+    def batch(self, *, hub: bytes = HUB_ACCOUNT, owner: bytes | None = None, seq: int = 0, work: int = 70) -> None:
         """Put the record into a batch, the batch into a transaction, and let the hub tell where."""
-        leaves = [BatchLeaf(DEVICE, CHAIN, 0, 70, self.raw), BatchLeaf(b"z" * 32, CHAIN, 0, 30, b"another record")]
+        other = BatchLeaf(b"z" * 32, CHAIN, 0, 100 - work, b"another record")
+        leaves = [BatchLeaf(DEVICE, CHAIN, seq, work, self.raw), other]
         batch = build_batch(leaves)
         entry = bodies.BatchEntry(owner or self.owner.account, 1, 1, 1, 0, None, 100)
         content = bodies.proof_batch(batch.proof_batch(hub, 3, [entry]))
@@ -223,6 +224,24 @@ def test_a_hub_that_lies_is_not_believed(outlook: Outlook, events, lie) -> None:
 def test_a_batch_of_another_hub_or_for_another_owner_is_refused(outlook: Outlook, names: dict[str, bytes]) -> None:
     outlook.batch(**names)
     assert "proof_invalid" in str(outlook.verdict())
+
+
+def test_a_record_that_came_too_late_for_its_epoch_claims_no_work_and_no_entry(outlook: Outlook, events) -> None:
+    outlook.batch(owner=b"o" * 20, work=0)
+    assert outlook.verdict() == "ok"
+    assert events.named("inclusion_verified") == [{"seq": 0, "height": 9, "reward_epoch": 3}]
+
+
+def test_a_record_that_cannot_be_verified_is_told_and_does_not_stop_the_next(outlook: Outlook, events, clock) -> None:
+    outlook.batch(hub=b"h" * 20)
+    assert "proof_invalid" in str(outlook.verdict())
+    assert [told["seq"] for told in events.named("inclusion_failed")] == [0]
+    assert "proof_invalid" in str(outlook.verdict()), "until one is verified"
+    outlook.raw = outlook.accept_record(clock)
+    outlook.batch(seq=1)
+    assert outlook.verdict() == "ok"
+    assert [told["seq"] for told in events.named("inclusion_verified")] == [1]
+    assert len(events.named("inclusion_failed")) == 1
 
 
 @pytest.mark.parametrize("document", [{}, {"root": "zz"}, {"root": 1, "path": "x"}])
