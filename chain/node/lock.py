@@ -15,11 +15,15 @@ from chain.errors import Faulty
 def locked(home: Path) -> Iterator[None]:
     """Holds the home for this process; the kernel lets go of it however the process ends.
 
-    Raises Faulty `home_invalid` while another process holds it.
+    Raises Faulty `home_invalid` while another process holds it, or when it cannot be written.
     """
     path = home / "data" / "LOCK"
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with path.open("a+") as file:
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        opened = path.open("a+")
+    except OSError as error:
+        raise Faulty("home_invalid", f"locking {path}: {error.strerror}") from error
+    with opened as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

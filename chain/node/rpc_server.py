@@ -7,6 +7,7 @@ import contextlib
 import errno
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import uvicorn
 from litestar import Litestar
@@ -28,6 +29,19 @@ def bind(host: str, port: int, *, may_move: bool) -> socket.socket:
             return _bound(host, 0)
         reason = "another program listens there" if error.errno == errno.EADDRINUSE else str(error.strerror)
         raise Faulty("port_occupied", f"cannot serve RPC on {host} port {port}: {reason}") from error
+
+
+def bind_again(host: str, port: int, memory: Path) -> socket.socket:
+    """Like `bind` with `may_move`, but a port that was moved to is kept: `memory` is a file that holds it.
+
+    Whoever was told the address the last time asks there again.
+    """
+    remembered = _remembered(memory)
+    bound = bind(host, remembered or port, may_move=True)
+    chosen = int(bound.getsockname()[1])
+    if chosen != (remembered or port):
+        _remember(memory, chosen)
+    return bound
 
 
 def url_of(bound: socket.socket) -> str:
@@ -68,6 +82,22 @@ class RpcServer(uvicorn.Server):
     def stop(self) -> None:
         """Lets `serve` return after the requests that are being answered."""
         self.should_exit = True
+
+
+def _remembered(memory: Path) -> int | None:
+    try:
+        port = int(memory.read_text("ascii"))
+    except (OSError, ValueError):
+        return None
+    return port if 0 < port < 65536 else None
+
+
+def _remember(memory: Path, port: int) -> None:
+    """A start that cannot write it has moved for this once."""
+    with contextlib.suppress(OSError):
+        temporary = memory.with_name(memory.name + ".new")
+        temporary.write_text(f"{port}\n", "ascii")
+        temporary.replace(memory)
 
 
 def _bound(host: str, port: int) -> socket.socket:

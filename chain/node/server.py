@@ -30,11 +30,12 @@ from chain.node.lock import locked
 from chain.node.mempool import Mempool, MempoolLimits
 from chain.node.rpc import RpcLimits, rpc_application
 from chain.node.rpc_methods import NodeIdentity, RpcMethods
-from chain.node.rpc_server import RpcServer, bind, url_of
+from chain.node.rpc_server import RpcServer, bind, bind_again, url_of
 
 EMBEDDED = "embedded: one machine, no fault tolerance"
 CLOCK_TOLERANCE_NS = 60 * 10**9
 SIGNATURE_THREADS = 2
+RPC_PORT_FILE = "rpc-port"
 
 log = logging.getLogger(__name__)
 
@@ -89,8 +90,7 @@ async def running(
     """
     with contextlib.ExitStack() as opened:
         rpc_settings = home.settings.rpc
-        wanted = rpc_settings.port if port is None else port
-        listening = opened.enter_context(bind(rpc_settings.host, wanted, may_move=rpc_settings.port_may_move))
+        listening = opened.enter_context(_listening(home, port))
         store = opened.enter_context(contextlib.closing(StateStore(home.data / "state")))
         blocks = opened.enter_context(contextlib.closing(BlockStore(home.data / "blocks")))
         check_clock(home, blocks, now_ns())
@@ -182,6 +182,13 @@ def _engine(
     keys = [operator.consensus for operator in home.operators]
     settings = EngineSettings(home.data / "consensus", pace)
     return EmbeddedEngine(application, engine_genesis(home), keys, blocks, mempool, settings, now_ns=now_ns)
+
+
+def _listening(home: Home, port: int | None) -> socket:
+    rpc = home.settings.rpc
+    if rpc.port_may_move and port is None:
+        return bind_again(rpc.host, rpc.port, home.data / RPC_PORT_FILE)
+    return bind(rpc.host, rpc.port if port is None else port, may_move=rpc.port_may_move)
 
 
 def _mempool_limits(home: Home) -> MempoolLimits:

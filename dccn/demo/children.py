@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import queue
 import subprocess
@@ -13,13 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from chain.errors import REGISTRY, Faulty
+from chain.errors import REGISTRY, DccnError, Faulty, Malformed, Unavailable
 from chain.lifeline import spawn, stop
 
 READY_WITHIN_S = 60.0
 RESTARTS_AT_MOST = 20
 RESTART_DELAY_S = 0.5
 LINES_WAITING_AT_MOST = 10_000
+LAST_WORDS_S = 5.0
+BY_EXIT_CODE: dict[int, type[DccnError]] = {Malformed.exit_code: Malformed, Unavailable.exit_code: Unavailable}
+"""A part's failure to start is the whole's, with the same exit code."""
 
 Event = dict[str, Any]
 
@@ -45,10 +49,9 @@ class Children:
         self.logs = logs
         self.parts: dict[str, Child] = {}
         self.events: queue.Queue[Event] = queue.Queue(LINES_WAITING_AT_MOST)
-        logs.mkdir(parents=True, exist_ok=True)
 
     def start(self, name: str, *arguments: str, ready: str = "ready") -> Event:
-        """Start a part and wait for its event `ready`; returns that event. Faulty with the part's own last words."""
+        """Start a part and wait for its event `ready`; returns that event. Raises what the part said it died of."""
         child = self.parts[name] = Child(name, arguments, self.logs / f"{name}.log")
         self._launch(child)
         return self._wait_until(ready, child)
@@ -71,9 +74,13 @@ class Children:
                 stop(child.process)
 
     def _launch(self, child: Child) -> None:
-        with child.log.open("ab") as log:
-            command = [sys.executable, "-m", "dccn", *child.arguments, "--json"]
-            child.process = spawn(command, stdout=subprocess.PIPE, stderr=log)
+        command = [sys.executable, "-m", "dccn", *child.arguments, "--json"]
+        try:
+            self.logs.mkdir(parents=True, exist_ok=True)
+            with child.log.open("ab") as log:
+                child.process = spawn(command, stdout=subprocess.PIPE, stderr=log)
+        except OSError as error:
+            raise unusable(error, f"writing the log {child.log}") from error
         threading.Thread(target=self._listen, args=(child.name, child.process), daemon=True).start()
 
     def _listen(self, name: str, process: subprocess.Popen[bytes]) -> None:
@@ -101,10 +108,17 @@ class Children:
                 self._put_back(held)
                 return event
             if event["part"] == child.name and event.get("ok") is False and event.get("code") in REGISTRY:
-                raise Faulty(str(event["code"]), f"starting {child.name}: {event.get('error')}")
+                kind = BY_EXIT_CODE.get(child.process.wait(LAST_WORDS_S), Faulty)
+                raise kind(str(event["code"]), f"starting {child.name}: {event.get('error')}")
             held.append(event)
         raise Faulty("check_failed", f"starting {child.name}: it did not become ready; its log is {child.log}")
 
     def _put_back(self, held: list[Event]) -> None:
         for event in held:
             self.events.put(event)
+
+
+def unusable(error: OSError, attempted: str) -> Faulty:
+    """The one sentence for a data directory that does not take what has to be written."""
+    code = "disk_full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "home_invalid"
+    return Faulty(code, f"{attempted}: {error.strerror or error}")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.request import Request, urlopen
 
-from dccn.demo.children import Children
+from dccn.demo.children import Children, unusable
 
 FLEET = "demo"
 RECORD_INTERVAL_MS = 1_000
@@ -93,11 +93,17 @@ class Network:
 
 
 def prepare(places: Places) -> None:
-    """Make the hub's keys and a genesis that funds it, unless an earlier run left them."""
+    """Make the hub's keys and a genesis that funds it, unless an earlier run left them.
+
+    Raises Faulty (`home_invalid`, `disk_full`) for a home that cannot be one.
+    """
     from chain.node import home as node_home
     from fleet.hub.identity.keyfiles import open_account
 
-    if node_home.exists(places.node):
-        return
-    places.hub.mkdir(parents=True, exist_ok=True)
-    node_home.init_demo(places.node, open_account(places.hub).address, time.time_ns())
+    try:
+        if node_home.exists(places.node):
+            return
+        places.hub.mkdir(parents=True, exist_ok=True)
+        node_home.init_demo(places.node, open_account(places.hub).address, time.time_ns())
+    except OSError as error:
+        raise unusable(error, f"making the data directory {places.home}") from error
