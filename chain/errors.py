@@ -66,6 +66,12 @@ REGISTRY: dict[str, ErrorCode] = {
     "tx_quota": ErrorCode(
         23, "The sponsor's quota for this owner is used up.", "Pay the fee from the owner's account."
     ),
+    "tx_limit": ErrorCode(25, "Too many of these are open at once.", "Wait until some of them are done."),
+    "tx_known_key": ErrorCode(26, "The key belongs to an operator already.", "Make a new key: none is used twice."),
+    "tx_unknown_operator": ErrorCode(27, "This account has never bonded.", "Bond first: dccn node bond."),
+    "tx_jailed": ErrorCode(
+        28, "The operator's jail does not allow this.", "Look up jailed_until; a double sign is for ever."
+    ),
     "mempool_full": ErrorCode(
         24, "The node's queue of transactions is full.", "Wait for the next block and send it again."
     ),

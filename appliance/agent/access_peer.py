@@ -22,7 +22,8 @@ from chain.proofs.batch import Inclusion
 from chain.proofs.records import open_record
 from chain.wire import transactions
 from chain.wire.amounts import format_ankr
-from chain.wire.bodies import PROOF_BATCH, read_proof_batch
+from chain.wire.bodies import read_proof_batch
+from chain.wire.kinds import PROOF_BATCH
 from chain.wire.state import Reward
 from fleet.protocol.enrolment import INCLUSION_PATH
 

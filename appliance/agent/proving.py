@@ -15,7 +15,6 @@ from appliance.agent.prover_process import Computed, ProverProcess
 from chain.crypto.keys import PrivateKey
 from chain.errors import DccnError, Refused, Unavailable
 from chain.proofs.commands import Command
-from chain.proofs.fields import Fields
 from chain.proofs.key_ids import record_key_id
 from chain.proofs.pog.challenge import CPU_NAME
 from chain.proofs.pog.format import COMMITMENT_TAG, OPENING_TAG, PATH_MAX, Commitment, commitment_included
@@ -23,6 +22,7 @@ from chain.proofs.pog.profiles import profile_named
 from chain.proofs.pog.rate import operations_per_second
 from chain.proofs.records import Answer
 from chain.wire import cbor, cose
+from chain.wire.fields import Fields
 
 T = TypeVar("T")
 

@@ -108,4 +108,5 @@ class Execution:
     reward_epoch: int
     election_epoch: int
     fees_atto: int = 0
+    seated_before: tuple[bytes, ...] | None = None
     events: list[Event] = field(default_factory=list)

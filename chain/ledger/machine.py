@@ -27,22 +27,21 @@ from chain.ledger.elections import cross_election_boundary, is_election_boundary
 from chain.ledger.epochs import clock_of, cross_boundaries, is_boundary
 from chain.ledger.fees import settle_fees
 from chain.ledger.genesis import MINING, Genesis, unassigned
-from chain.ledger.operators import SEATS_KEY, Operator, Seat, Seats, add_operator, operator_of
+from chain.ledger.jail import apply_unjail
+from chain.ledger.operators import Operator, operator_of, put_operator, put_validator
 from chain.ledger.overlay import Overlay, State
 from chain.ledger.parameters import PARAMETERS_KEY
 from chain.ledger.participation import count_participation, precommits_by_operator
 from chain.ledger.payouts import pay, payouts_pending
 from chain.ledger.pog import apply_pog_commit
+from chain.ledger.producer_keys import apply_add_key, apply_rotate_key
+from chain.ledger.seats import SEATS_KEY, Seat, Seats, validator_updates
+from chain.ledger.staking import apply_bond, apply_unbond
 from chain.ledger.transfer import apply_transfer
+from chain.ledger.unbonding import mature, pay_matured, unbondings_due
+from chain.wire import kinds
 from chain.wire.state import CLOCK_KEY, SUPPLY_KEY, Clock, Hub, Supply, hub_key
-from chain.wire.transactions import (
-    DEVICE_REGISTER,
-    POG_COMMIT,
-    PROOF_BATCH,
-    TRANSFER,
-    Transaction,
-    decode,
-)
+from chain.wire.transactions import Transaction, decode
 
 __all__ = [
     "BlockInput",
@@ -60,10 +59,15 @@ __all__ = [
 ]
 
 _APPLY = {
-    TRANSFER: apply_transfer,
-    DEVICE_REGISTER: apply_device_register,
-    PROOF_BATCH: apply_proof_batch,
-    POG_COMMIT: apply_pog_commit,
+    kinds.TRANSFER: apply_transfer,
+    kinds.BOND: apply_bond,
+    kinds.UNBOND: apply_unbond,
+    kinds.ADD_KEY: apply_add_key,
+    kinds.ROTATE_KEY: apply_rotate_key,
+    kinds.UNJAIL: apply_unjail,
+    kinds.DEVICE_REGISTER: apply_device_register,
+    kinds.PROOF_BATCH: apply_proof_batch,
+    kinds.POG_COMMIT: apply_pog_commit,
 }
 
 
@@ -77,8 +81,12 @@ def init_chain(state: State, genesis: Genesis) -> None:
             overlay.purse(grant.address).balance_atto += grant.amount_atto
     seats = []
     for operator in genesis.operators:
-        entry = Operator(operator.name, operator.bond_atto, genesis.time_ns, 0, True, False, operator.keys)
-        add_operator(overlay, operator.address, entry)
+        entry = Operator(
+            operator.name, operator.bond_atto, genesis.time_ns, 0, True, False, 0, False, operator.keys, ()
+        )
+        put_operator(overlay, operator.address, entry, genesis.parameters)
+        for number, keys in enumerate(operator.keys):
+            put_validator(overlay, operator.address, number, keys)
         seats += [Seat(operator.address, key, 0) for key in range(len(operator.keys))]
     overlay.set_entry(SEATS_KEY, Seats(tuple(seats)))
     for hub in genesis.hubs:
@@ -99,21 +107,25 @@ def init_chain(state: State, genesis: Genesis) -> None:
 def execute_block(state: State, block: BlockInput) -> BlockOutput:
     """Run a decided block and write its changes into `state`, all at its end or, if anything raises, none.
 
-    In order: precommits counted, reward epochs closed, election, queued payments, transactions, fees settled. A block
-    without transactions that crosses no boundary and finds no payment waiting touches nothing.
+    In order: precommits counted, reward epochs closed, election, queued payments and unbonded stake, transactions,
+    fees settled. A block without transactions that crosses no boundary and finds no payment waiting touches nothing.
     """
     overlay = Overlay(state)
     run = _begin(overlay, block.chain_id, block.height, block.time_ns)
-    if not (block.transactions or is_boundary(run) or is_election_boundary(run) or payouts_pending(overlay)):
+    if not (block.transactions or is_boundary(run) or is_election_boundary(run) or _payments_wait(overlay)):
         return BlockOutput((), (), (), touches_state=False)
     precommits = precommits_by_operator(overlay, block)
     proposer = operator_of(overlay, block.proposer)
     count_participation(overlay, block, precommits)
+    if is_boundary(run):
+        mature(run)
     cross_boundaries(run, block.beacon)
-    updates = cross_election_boundary(run, block.beacon)
+    cross_election_boundary(run, block.beacon)
     pay(run)
+    pay_matured(run)
     results = _deliver_all(run, block)
     settle_fees(run, proposer, precommits)
+    updates = validator_updates(run)
     overlay.commit()
     return BlockOutput(results, tuple(run.events), updates, touches_state=True)
 
@@ -157,6 +169,10 @@ def _begin(overlay: Overlay, chain_id: str, height: int, time_ns: int) -> Execut
         reward_epoch=clock.reward_epoch,
         election_epoch=clock.election_epoch,
     )
+
+
+def _payments_wait(overlay: Overlay) -> bool:
+    return payouts_pending(overlay) or unbondings_due(overlay)
 
 
 def _deliver_all(run: Execution, block: BlockInput) -> tuple[TxResult, ...]:

@@ -1,68 +1,54 @@
-"""Operators, their consensus and VRF keys, and the keys that are seated now."""
+"""Operators, their consensus and VRF keys, and the list of those that may be candidates."""
 
 from __future__ import annotations
 
 from chain.crypto.address import validator_address
-from chain.errors import Faulty
+from chain.errors import Faulty, Refused
 from chain.ledger.overlay import Overlay, State
+from chain.ledger.parameters import Parameters
+from chain.wire.operators import (
+    OPERATOR_PREFIX,
+    STAKE_KEY,
+    Operator,
+    Stake,
+    Validator,
+    operator_key,
+    validator_key,
+)
 from chain.wire.state import Entry
 
-OPERATOR_PREFIX = b"operator/"
 OPERATORS_KEY = b"operators"
-SEATS_KEY = b"seats"
-
-
-class Operator(Entry, frozen=True):
-    """A candidate for block production; `keys` are (consensus Ed25519 public, VRF public), `bond_atto` is in escrow."""
-
-    name: str
-    bond_atto: int
-    bonded_at_ns: int
-    registered_epoch: int
-    genesis: bool
-    jailed: bool
-    keys: tuple[tuple[bytes, bytes], ...]
 
 
 class Operators(Entry, frozen=True):
-    """All operators' addresses, ascending."""
+    """The addresses of the listed operators, ascending: few enough to be looked through at every election.
+
+    Listed is who has a key and bonds at least the minimum and is not tombstoned: the minimum bounds their number.
+    """
 
     addresses: tuple[bytes, ...]
 
 
-class Validator(Entry, frozen=True):
-    """Whose key a validator address is; stays when the key loses its seat, as late precommits still name it."""
+class KeyOwner(Entry, frozen=True):
+    """Whose VRF key this is: no two operators, and no two keys of one, share one."""
 
     operator: bytes
-    key: int
-    consensus_public: bytes
-    vrf_public: bytes
 
 
-class Seat(Entry, frozen=True):
-    """A seated key: the operator's `key`-th, since the start of election epoch `since_epoch`."""
-
-    operator: bytes
-    key: int
-    since_epoch: int
-
-
-class Seats(Entry, frozen=True):
-    """The keys in force, longest-seated first."""
-
-    seats: tuple[Seat, ...]
-
-
-def operator_key(address: bytes) -> bytes:
-    return OPERATOR_PREFIX + address
-
-
-def validator_key(validator: bytes) -> bytes:
-    return b"validator/" + validator
+def vrf_key(public: bytes) -> bytes:
+    return b"vrf/" + public
 
 
 def operator_at(overlay: Overlay, address: bytes) -> Operator | None:
     return overlay.entry(operator_key(address), Operator)
+
+
+def known_operator(overlay: Overlay, address: bytes) -> Operator:
+    """Refuses `tx_unknown_operator`."""
+    operator = operator_at(overlay, address)
+    if operator is None:
+        raise Refused("tx_unknown_operator", f"{address.hex()} has never bonded")
+    return operator
 
 
 def operator_of(overlay: Overlay, validator: bytes) -> bytes:
@@ -79,25 +65,72 @@ def vrf_public(state: State, validator: bytes) -> bytes | None:
     return None if data is None else Validator.decode(data).vrf_public
 
 
-def seated_keys(state: State) -> tuple[bytes, ...]:
-    """Consensus public keys (Ed25519, 32 bytes) of the seats in force."""
-    data = state.get(SEATS_KEY)
-    seats = () if data is None else Seats.decode(data).seats
-    overlay = Overlay(state)
-    return tuple(consensus_public(overlay, seat.operator, seat.key) for seat in seats)
-
-
 def consensus_public(overlay: Overlay, operator: bytes, key: int) -> bytes:
     entry = operator_at(overlay, operator)
     assert entry is not None and key < len(entry.keys), "a seat names a key that its operator does not have"
     return entry.keys[key][0]
 
 
-def add_operator(overlay: Overlay, address: bytes, operator: Operator) -> None:
-    """Write the operator, its validators, and its place among all operators."""
-    known = overlay.entry(OPERATORS_KEY, Operators) or Operators(())
-    overlay.set_entry(OPERATORS_KEY, Operators(tuple(sorted((*known.addresses, address)))))
+def is_listed(operator: Operator | None, p: Parameters) -> bool:
+    """Whether the operator stands among those that votes and elections look through."""
+    return (
+        operator is not None
+        and bool(operator.keys)
+        and operator.bond_atto >= p.min_bond_atto
+        and not operator.tombstoned
+    )
+
+
+def listed_operators(overlay: Overlay) -> tuple[bytes, ...]:
+    known = overlay.entry(OPERATORS_KEY, Operators)
+    return () if known is None else known.addresses
+
+
+def put_operator(overlay: Overlay, address: bytes, operator: Operator, p: Parameters) -> None:
+    """Write the operator, and keep the list and its total of stake true."""
+    before = operator_at(overlay, address)
+    listed = listed_operators(overlay)
+    was, now = address in listed, is_listed(operator, p)
     overlay.set_entry(operator_key(address), operator)
-    for number, (consensus, vrf) in enumerate(operator.keys):
-        validator = Validator(address, number, consensus, vrf)
-        overlay.set_entry(validator_key(validator_address(consensus)), validator)
+    if was != now:
+        others = tuple(each for each in listed if each != address)
+        overlay.set_entry(OPERATORS_KEY, Operators(tuple(sorted((*others, address))) if now else others))
+    change = (operator.bond_atto if now else 0) - (before.bond_atto if was and before is not None else 0)
+    if change:
+        overlay.set_entry(STAKE_KEY, Stake(total_stake(overlay) + change))
+
+
+def total_stake(overlay: Overlay) -> int:
+    """The bonds of all listed operators, in atto."""
+    stake = overlay.entry(STAKE_KEY, Stake)
+    return 0 if stake is None else stake.total_atto
+
+
+def put_validator(overlay: Overlay, address: bytes, number: int, keys: tuple[bytes, bytes]) -> None:
+    """Make the consensus and VRF key known as the operator's `number`-th."""
+    consensus, vrf = keys
+    overlay.set_entry(validator_key(validator_address(consensus)), Validator(address, number, consensus, vrf))
+    overlay.set_entry(vrf_key(vrf), KeyOwner(address))
+
+
+__all__ = [
+    "OPERATORS_KEY",
+    "OPERATOR_PREFIX",
+    "KeyOwner",
+    "Operator",
+    "Operators",
+    "Validator",
+    "consensus_public",
+    "is_listed",
+    "known_operator",
+    "listed_operators",
+    "operator_at",
+    "operator_key",
+    "operator_of",
+    "put_operator",
+    "put_validator",
+    "total_stake",
+    "validator_key",
+    "vrf_key",
+    "vrf_public",
+]

@@ -82,6 +82,7 @@ class Parameters:
     unbonding_s: int = 21 * 86_400
     # Limits
     credits_per_block: int = 10_000
+    unbonds_per_block: int = 1_000
     epoch_summaries_kept: int = 1_000
 
     def __post_init__(self) -> None:
@@ -112,6 +113,7 @@ class Parameters:
             record_interval_ms=1_000,
             pog_period_epochs=2,
             pog_window_s=3,
+            unbonding_s=600,
         )
 
     @classmethod
@@ -162,6 +164,7 @@ _POSITIVE = (
     "seats",
     "validator_power",
     "credits_per_block",
+    "unbonds_per_block",
     "epoch_summaries_kept",
 )
 _WHOLE = (

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 import msgspec
 
 from chain.errors import Faulty
-from chain.ledger.operators import OPERATOR_PREFIX, Operator
 from chain.ledger.payouts import PAYOUT_PREFIX, Payments
+from chain.wire.operators import OPERATOR_PREFIX, UNBONDING_PREFIX, Operator, Unbonding
 from chain.wire.state import ACCOUNT_PREFIX, SUPPLY_KEY, Account, Supply
 
 
@@ -21,6 +21,8 @@ def recount(entries: Iterable[tuple[bytes, bytes]]) -> Supply:
             accounts += Account.decode(value).balance_atto
         elif key.startswith(OPERATOR_PREFIX):
             bonds += Operator.decode(value).bond_atto
+        elif key.startswith(UNBONDING_PREFIX):
+            bonds += Unbonding.decode(value).amount_atto
         elif key.startswith(PAYOUT_PREFIX):
             payable += sum(payment.amount_atto for payment in Payments.decode(value).payments)
         elif key == SUPPLY_KEY:

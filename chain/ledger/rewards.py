@@ -18,6 +18,7 @@ from chain.ledger.participation import participation, reset_participation
 from chain.ledger.payouts import Payment, enqueue
 from chain.ledger.service_levels import after_report, service_level_of
 from chain.ledger.shares import share
+from chain.ledger.staking import stakes_enough
 from chain.ledger.supply import move, supply_of
 from chain.wire.state import CountReward, EpochSummary, ProviderReward, epoch_key, service_key
 
@@ -99,7 +100,10 @@ def _provider_rewards(
         before = service_level_of(run.overlay, entry.owner, run.parameters)
         level = after_report(before, entry, settled, run.parameters)
         run.overlay.set_entry(service_key(entry.owner), level)
-        accounts.append(Factors(level.quality, _stake_of(run, entry.owner, closed), 0, entry.work))
+        if stakes_enough(run.overlay, entry.owner, run.parameters):
+            accounts.append(Factors(level.quality, _stake_of(run, entry.owner, closed), 0, entry.work))
+        else:
+            accounts.append(Factors(0, 0, 0, 0))
     sums = sum_factors(accounts)
     shares = provider_rewards(pool_atto, accounts, run.parameters)
     score_sum = sum(own.score for own in shares)

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from chain.crypto.keys import PrivateKey, PublicKey
 from chain.errors import Refused
-from chain.proofs.fields import Fields
 from chain.proofs.key_ids import key_id
 from chain.wire import cose
+from chain.wire.fields import Fields
 
 COMMAND_TAG = "dccn/command/v1"
 

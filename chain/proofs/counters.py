@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from chain.errors import Malformed
-from chain.proofs.fields import UINT64_MAX
+from chain.wire.fields import UINT64_MAX
 
 Counters = Mapping[str, int | None]
 

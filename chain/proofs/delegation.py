@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from chain.crypto.address import device_id
 from chain.crypto.keys import PrivateKey, PublicKey
 from chain.errors import Malformed, Refused
-from chain.proofs.fields import Fields
 from chain.proofs.key_ids import key_id, record_key_id
 from chain.proofs.records import Record
 from chain.wire import cose
+from chain.wire.fields import Fields
 
 DELEGATION_TAG = "dccn/delegation/v1"
 DELEGATION_MAX_BYTES = 512

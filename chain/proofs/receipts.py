@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from chain.crypto.keys import PrivateKey, PublicKey
 from chain.errors import Malformed, Refused
-from chain.proofs.fields import UINT64_MAX, Fields
 from chain.proofs.key_ids import key_id
 from chain.wire import cose
+from chain.wire.fields import UINT64_MAX, Fields
 
 RECEIPT_TAG = "dccn/receipt/v1"
 START_TAG = "dccn/start/v1"

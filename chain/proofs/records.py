@@ -10,9 +10,9 @@ from chain.crypto.keys import PrivateKey, PublicKey
 from chain.errors import Malformed
 from chain.proofs import counters
 from chain.proofs.counters import Counters
-from chain.proofs.fields import Fields
 from chain.proofs.key_ids import record_key_id
 from chain.wire import cbor, cose
+from chain.wire.fields import Fields
 
 RECORD_TAG = "dccn/record/v1"
 

@@ -1,4 +1,6 @@
-"""The body of each transaction type: how it is built and how it is read, field by field.
+"""The bodies of transfers, registrations and proofs: how they are built and how they are read, field by field.
+
+Those of other subjects stand in modules of their own, such as `staking`.
 
 A builder returns the content of a transaction, its type and body; a `read_…` function checks the shape of a decoded
 body and raises `malformed`. What a body means is the ledger's business.
@@ -16,20 +18,11 @@ from chain.crypto.keys import PublicKey
 from chain.errors import Malformed
 from chain.wire import cbor
 from chain.wire.amounts import MAX_AMOUNT
+from chain.wire.kinds import DEVICE_REGISTER, POG_COMMIT, PROOF_BATCH, TRANSFER, Content
 
-BEACON, TRANSFER, DEVICE_REGISTER, PROOF_BATCH, POG_COMMIT = 0, 1, 9, 10, 24
-TYPES: dict[int, str] = {
-    BEACON: "beacon",
-    TRANSFER: "transfer",
-    DEVICE_REGISTER: "device_register",
-    PROOF_BATCH: "proof_batch",
-    POG_COMMIT: "pog_commit",
-}
 DEVICE_REGISTER_TAG = "dccn/device-register/v1"
 MAX_ENTRIES = 10_000
 _MAX_COUNTER = (1 << 64) - 1
-
-Content = tuple[int, list[Any]]
 
 
 class Transfer(NamedTuple):

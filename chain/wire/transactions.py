@@ -17,14 +17,7 @@ from chain.errors import Malformed, Refused
 from chain.wire import cbor
 from chain.wire.amounts import ANKR, MAX_AMOUNT, format_ankr, parse_ankr
 from chain.wire.bodies import (
-    BEACON,
-    DEVICE_REGISTER,
-    POG_COMMIT,
-    PROOF_BATCH,
-    TRANSFER,
-    TYPES,
     BatchEntry,
-    Content,
     DeviceRegister,
     PogCommit,
     ProofBatch,
@@ -35,6 +28,7 @@ from chain.wire.bodies import (
     proof_batch,
     transfer,
 )
+from chain.wire.kinds import BEACON, DEVICE_REGISTER, POG_COMMIT, PROOF_BATCH, TRANSFER, TYPES, Content
 
 __all__ = [
     "ANKR",

@@ -26,8 +26,9 @@ from chain.node.block_store import BlockStore
 from chain.node.server import engine_genesis
 from chain.proofs.batch import BatchLeaf, build_batch
 from chain.wire import transactions
-from chain.wire.bodies import PROOF_BATCH, ProofBatch, read_proof_batch
+from chain.wire.bodies import ProofBatch, read_proof_batch
 from chain.wire.cometbft import FLAG_COMMIT
+from chain.wire.kinds import PROOF_BATCH
 from chain.wire.state import SUPPLY_KEY, Supply
 from dccn.demo.network import Places
 

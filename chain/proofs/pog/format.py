@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from chain.crypto import merkle
 from chain.errors import Malformed
-from chain.proofs.fields import Fields
 from chain.proofs.pog.challenge import GPU_NAME_MAX_BYTES, Challenge
 from chain.proofs.pog.profiles import PROFILES, ROWS_MAX, Profile, profile_named
 from chain.wire import cbor
+from chain.wire.fields import Fields
 
 COMMITMENT_TAG = "dccn/pog-commit/v1"
 OPENING_TAG = "dccn/pog-open/v1"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from chain.crypto.keys import PublicKey
-from chain.wire.bodies import Content
+from chain.wire.kinds import Content
 from chain.wire.transactions import Transaction, decode
 
 MAX_IN_FLIGHT: Final = 8

@@ -15,7 +15,7 @@ from chain.crypto.keys import PrivateKey
 from chain.errors import REGISTRY, DccnError, Refused, Unavailable
 from chain.light.rpc import RpcClient
 from chain.wire import transactions
-from chain.wire.bodies import DEVICE_REGISTER
+from chain.wire.kinds import DEVICE_REGISTER
 from chain.wire.state import required_fee
 from fleet.hub.actions.desk import Desk
 from fleet.hub.actions.events import ChainAdvanced

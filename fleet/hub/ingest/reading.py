@@ -13,10 +13,10 @@ import msgspec
 
 from chain.errors import Malformed, Refused
 from chain.proofs.delegation import SignedDelegation, open_delegation
-from chain.proofs.fields import Fields
 from chain.proofs.pog.format import COMMITMENT_TAG, OPENING_TAG, Commitment, Proof
 from chain.proofs.records import RECORD_TAG, SignedRecord, open_record
 from chain.wire.cose import Envelope, open_envelope
+from chain.wire.fields import Fields
 from fleet.hub.ingest.messages import Message, Refusal
 from fleet.protocol.topics import DELEGATION, POG_COMMIT, POG_OPEN, WORK, Address, parse
 

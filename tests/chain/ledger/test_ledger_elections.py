@@ -8,8 +8,9 @@ import msgspec
 import pytest
 
 from chain.ledger.elections import Frozen, Seed, frozen_key, is_candidate, seed_key
-from chain.ledger.operators import OPERATORS_KEY, Operator, Operators, Seats, operator_key, seated_keys
+from chain.ledger.operators import OPERATORS_KEY, Operator, Operators, operator_key
 from chain.ledger.parameters import Parameters
+from chain.ledger.seats import Seats, seated_keys
 from chain.ledger.service_levels import newcomer
 from chain.wire.state import ServiceLevel, service_key
 from chain.wire.transactions import ANKR
@@ -111,6 +112,7 @@ def test_a_halt_over_whole_election_epochs_keeps_the_set() -> None:
         ({}, {}, 5, True),
         ({"bond_atto": P.min_bond_atto - 1}, {}, 5, False),
         ({"jailed": True}, {}, 5, False),
+        ({"tombstoned": True}, {}, 5, False),
         ({"keys": ()}, {}, 5, False),
         ({"registered_epoch": 4}, {}, 5, False),
         ({"registered_epoch": 3}, {}, 5, True),
@@ -121,7 +123,7 @@ def test_a_halt_over_whole_election_epochs_keeps_the_set() -> None:
     ],
 )
 def test_who_is_a_candidate(operator: dict[str, object], level: dict[str, int], ended: int, expected: bool) -> None:
-    bonded = Operator("op", 100_000 * ANKR, 0, 0, False, False, ((bytes(32), bytes(32)),))
+    bonded = Operator("op", 100_000 * ANKR, 0, 0, False, False, 0, False, ((bytes(32), bytes(32)),), ())
     useful = msgspec.structs.replace(newcomer(P), quality=600_000, service_level=1_000)
     assert (
         is_candidate(msgspec.structs.replace(bonded, **operator), msgspec.structs.replace(useful, **level), ended, P)

@@ -9,9 +9,10 @@ import pytest
 
 from chain.errors import Malformed
 from chain.ledger.genesis import Genesis, build_demo_app_state, genesis_hash, load_allocation
-from chain.ledger.operators import seated_keys, vrf_public
+from chain.ledger.operators import vrf_public
 from chain.ledger.parameters import SUPPLY_ATTO
 from chain.ledger.recount import recount
+from chain.ledger.seats import seated_keys
 from chain.ledger.supply import total_supply
 from chain.wire.transactions import ANKR
 from tests.chain.ledger.world import CHAIN, GENESIS_NS, World, account, key

@@ -1,0 +1,73 @@
+"""How the state holds operators, their keys and their stake; read like the entries of `state`.
+
+| key | value |
+|---|---|
+| `operator/` address(20) | `Operator` |
+| `validator/` validator address(20) | `Validator` |
+| `unbonding/` u64be(number) | `Unbonding` |
+| `stake` | `Stake` |
+"""
+
+from __future__ import annotations
+
+from chain.wire.state import Entry
+
+OPERATOR_PREFIX = b"operator/"
+UNBONDING_PREFIX = b"unbonding/"
+STAKE_KEY = b"stake"
+
+
+class Operator(Entry, frozen=True):
+    """Who holds stake, and with keys may produce blocks; `keys` are (consensus Ed25519 public, VRF public).
+
+    `bonded_at_ns` is the time from which all of the bond counts as held. `unbonding` are the numbers of what is on its
+    way out. A jailed operator is no candidate until it sends `unjail`, at `jailed_until_ns` the earliest; one with
+    `tombstoned` never.
+    """
+
+    name: str
+    bond_atto: int
+    bonded_at_ns: int
+    registered_epoch: int
+    genesis: bool
+    jailed: bool
+    jailed_until_ns: int
+    tombstoned: bool
+    keys: tuple[tuple[bytes, bytes], ...]
+    unbonding: tuple[int, ...]
+
+
+class Validator(Entry, frozen=True):
+    """Whose key a validator address is; stays when the key loses its seat, as late precommits still name it."""
+
+    operator: bytes
+    key: int
+    consensus_public: bytes
+    vrf_public: bytes
+
+
+class Unbonding(Entry, frozen=True):
+    """Stake on its way back to `operator`; until it is paid it can be slashed like the bond."""
+
+    operator: bytes
+    amount_atto: int
+    begun_height: int
+    matures_ns: int
+
+
+class Stake(Entry, frozen=True):
+    """The bonds of all operators that are listed (keys, bond of at least the minimum, not tombstoned), in atto."""
+
+    total_atto: int
+
+
+def operator_key(address: bytes) -> bytes:
+    return OPERATOR_PREFIX + address
+
+
+def validator_key(validator: bytes) -> bytes:
+    return b"validator/" + validator
+
+
+def unbonding_key(number: int) -> bytes:
+    return UNBONDING_PREFIX + number.to_bytes(8, "big")
