@@ -23,17 +23,19 @@ class Factors(NamedTuple):
 
 
 class Sums(NamedTuple):
-    """The factors added up over all accounts of the pool."""
+    """The factors added up over all accounts of the pool; `quality_fees` is the sum of Q*K."""
 
     stake_atto: int
     fees_paid_atto: int
     work_uankr_h: int
+    quality_fees: int
 
 
 class Share(NamedTuple):
-    """What an account's factors come to: its score and its reward in atto."""
+    """What an account's factors come to: its score, the part of its reward that its fees earned, and all of it."""
 
     score: int
+    by_fees_atto: int
     amount_atto: int
 
 
@@ -43,8 +45,26 @@ def stake_held(bond_atto: int, age_s: int, full_age_s: int) -> int:
 
 
 def score(account: Factors, sums: Sums, p: Parameters) -> int:
-    """`Q * (250*S*H//sumH + 150*S*K//sumK + 600*S*R//sumR) // (1000*S)`; monotone in each factor, superadditive."""
-    return account.quality * _parts(account, sums, p) // (PERMILLE * SCALE)
+    """`Q * (250*S*H//sumH + 600*S*R//sumR) // (1000*S)`; monotone in each factor, superadditive."""
+    parts = share(p.stake_weight * SCALE, account.stake_atto, sums.stake_atto) + share(
+        p.work_weight * SCALE, account.work_uankr_h, sums.work_uankr_h
+    )
+    return account.quality * parts // (PERMILLE * SCALE)
+
+
+def fees_pot(pool_atto: int, sums: Sums, p: Parameters) -> int:
+    """What fees may earn of a pool: `min(pool*150//1000, 900*sumK//1000)` atto.
+
+    A pot of its own, because a payer's fees must not change by what anybody's stake and work is divided: an owner of
+    many accounts could else pay from a worthless one to make the others' shares grow.
+    """
+    return min(pool_atto * p.consumption_weight // PERMILLE, p.gamma_permille * sums.fees_paid_atto // PERMILLE)
+
+
+def earned_by_fees(pot_atto: int, account: Factors, sums: Sums, p: Parameters) -> int:
+    """`min(pot * Q*K // sum(Q*K), gamma*K//1000)` atto, gamma = 900 permille: paying oneself loses."""
+    part = share(pot_atto, account.quality * account.fees_paid_atto, sums.quality_fees)
+    return min(part, p.gamma_permille * account.fees_paid_atto // PERMILLE)
 
 
 def sum_factors(accounts: Sequence[Factors]) -> Sums:
@@ -52,36 +72,22 @@ def sum_factors(accounts: Sequence[Factors]) -> Sums:
         stake_atto=sum(account.stake_atto for account in accounts),
         fees_paid_atto=sum(account.fees_paid_atto for account in accounts),
         work_uankr_h=sum(account.work_uankr_h for account in accounts),
+        quality_fees=sum(account.quality * account.fees_paid_atto for account in accounts),
     )
 
 
 def provider_rewards(pool_atto: int, accounts: Sequence[Factors], p: Parameters) -> list[Share]:
-    """`reward = pool * score // sum score` for every account, in their order; never more than the pool in all.
+    """`reward = (pool - pot) * score // sum score + earned_by_fees` for every account, in their order.
 
-    What an account gets for the fees it paid is at most `gamma` of those fees (900 permille), so paying oneself loses.
-    Properties: splitting an account never gains, raising stake, work or reputation never loses.
+    Never more than the pool in all. Properties: splitting an account never gains, raising stake, work or reputation
+    never loses, no fee earns itself back.
     """
     sums = sum_factors(accounts)
+    pot = fees_pot(pool_atto, sums, p)
     scores = [score(account, sums, p) for account in accounts]
     total = sum(scores)
-    return [
-        Share(own, share(pool_atto, own, total) - _over_cap(pool_atto, account, own, total, sums, p))
-        for account, own in zip(accounts, scores, strict=True)
-    ]
-
-
-def _parts(account: Factors, sums: Sums, p: Parameters) -> int:
-    return (
-        share(p.stake_weight * SCALE, account.stake_atto, sums.stake_atto)
-        + share(p.consumption_weight * SCALE, account.fees_paid_atto, sums.fees_paid_atto)
-        + share(p.work_weight * SCALE, account.work_uankr_h, sums.work_uankr_h)
-    )
-
-
-def _over_cap(pool_atto: int, account: Factors, own: int, total: int, sums: Sums, p: Parameters) -> int:
-    """What the account would earn by its fees above `gamma` times these fees, in atto."""
-    if not account.fees_paid_atto:
-        return 0
-    without_fees = score(account._replace(fees_paid_atto=0), sums, p)
-    earned_by_fees = share(pool_atto, own, total) - share(pool_atto, without_fees, total)
-    return max(0, earned_by_fees - p.gamma_permille * account.fees_paid_atto // PERMILLE)
+    shares = []
+    for account, own in zip(accounts, scores, strict=True):
+        by_fees = earned_by_fees(pot, account, sums, p)
+        shares.append(Share(own, by_fees, share(pool_atto - pot, own, total) + by_fees))
+    return shares

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from chain.ledger.batches import Batch, merge_entries, take_batches
 from chain.ledger.block import Event, Execution
 from chain.ledger.emission import emission, split_emission
-from chain.ledger.factors import Factors, provider_rewards, stake_held, sum_factors
+from chain.ledger.factors import Factors, fees_pot, provider_rewards, stake_held, sum_factors
 from chain.ledger.operators import operator_at
 from chain.ledger.participation import participation, reset_participation
 from chain.ledger.payouts import Payment, enqueue
@@ -125,6 +125,9 @@ def _provider_rewards(
             score=own.score,
             score_sum=score_sum,
             pool_atto=pool_atto,
+            fees_pot_atto=fees_pot(pool_atto, sums, run.parameters),
+            quality_fees_sum=sums.quality_fees,
+            by_fees_atto=own.by_fees_atto,
             amount_atto=own.amount_atto,
         )
         for entry, account, own in zip(entries, accounts, shares, strict=True)

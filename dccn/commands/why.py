@@ -110,7 +110,8 @@ def lines(owner: str, found: Reward, weights: dict[str, int], height: int, trust
 def provider_lines(one: ProviderReward, weights: dict[str, int]) -> list[str]:
     """The formula of economics.md with this reward's numbers; S = 1 000 000."""
     passed = f"{one.pog_passed} of {one.pog_passed + one.pog_failed} compute challenges passed"
-    stake, fees, work = (weights[name] for name in ("stake_weight", "consumption_weight", "work_weight"))
+    names = ("stake_weight", "consumption_weight", "work_weight", "gamma_permille")
+    stake, fees, work, gamma = (weights[name] for name in names)
     beats = f"{one.heartbeats_valid} of {one.heartbeats_expected} records"
     return [
         f"\nAs provider, for reward epoch {one.reward_epoch} ({beats}, {passed}), S = 1000000:",
@@ -118,8 +119,11 @@ def provider_lines(one: ProviderReward, weights: dict[str, int]) -> list[str]:
         f"  H  stake held              {one.stake_atto} of {one.stake_sum_atto}",
         f"  K  platform fees paid      {one.fees_paid_atto} of {one.fees_paid_sum_atto}",
         f"  R  verified work           {one.work_uankr_h} of {one.work_sum_uankr_h} micro-ANKR per hour",
-        f"  score  = Q * ({stake}*S*H//sumH + {fees}*S*K//sumK + {work}*S*R//sumR) // (1000*S)",
+        f"  score  = Q * ({stake}*S*H//sumH + {work}*S*R//sumR) // (1000*S)",
         f"         = {one.score}",
-        "  reward = pool * score // sum of scores",
-        f"         = {one.pool_atto} * {one.score} // {one.score_sum} = {one.amount_atto}",
+        f"  pot    = min(pool * {fees} // 1000, {gamma} * sumK // 1000) = {one.fees_pot_atto}",
+        f"  fees   = min(pot * Q*K // sum(Q*K), {gamma} * K // 1000) = {one.by_fees_atto}",
+        "  reward = (pool - pot) * score // sum of scores + fees",
+        f"         = ({one.pool_atto} - {one.fees_pot_atto}) * {one.score} // {one.score_sum} + {one.by_fees_atto}"
+        f" = {one.amount_atto}",
     ]

@@ -75,7 +75,7 @@ def test_the_explanation_holds_every_number_of_the_formula() -> None:
         why = reward(world, owner)
         provider = why.provider
         assert provider is not None
-        sums = Sums(provider.stake_sum_atto, provider.fees_paid_sum_atto, provider.work_sum_uankr_h)
+        sums = Sums(provider.stake_sum_atto, provider.fees_paid_sum_atto, provider.work_sum_uankr_h, 0)
         own = Factors(provider.quality, provider.stake_atto, provider.fees_paid_atto, provider.work_uankr_h)
         assert score(own, sums, world.parameters) == provider.score
         assert provider.pool_atto * provider.score // provider.score_sum == provider.amount_atto
