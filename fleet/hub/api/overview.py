@@ -119,7 +119,10 @@ def overview(store: Store, board: Board, chain: ChainView, fleet: str, now_ms: i
         refused_by_code[code] = refused_by_code.get(code, 0) + count
     with board.lock:
         recent = board.recent_challenges()
-        lines = [_device(row, board, recent, refused_by_device, twisted) for row in rows]
+        answers: dict[str, dict[str, list[PogPoint]]] = {}
+        for (device, gpu), points in board.pog.items():
+            answers.setdefault(device, {})[gpu] = list(points)
+        lines = [_device(row, board, answers.get(row.topic_id, {}), recent, refused_by_device, twisted) for row in rows]
         return Overview(
             fleet=fleet,
             at_ms=now_ms,
@@ -138,10 +141,16 @@ def overview(store: Store, board: Board, chain: ChainView, fleet: str, now_ms: i
         )
 
 
-def _device(row: Any, board: Board, recent: set[int], refused: dict[str, int], twisted: dict[bytes, int]) -> DeviceLine:
+def _device(
+    row: Any,
+    board: Board,
+    answers: dict[str, list[PogPoint]],
+    recent: set[int],
+    refused: dict[str, int],
+    twisted: dict[bytes, int],
+) -> DeviceLine:
     reported = msgspec.json.decode(row.reported, type=Reported) if row.reported else None
     gauges = board.gauges.get(row.topic_id, Gauges())
-    answers = {gpu: list(points) for (device, gpu), points in board.pog.items() if device == row.topic_id}
     proven = any(point.ok and point.challenge_height in recent for points in answers.values() for point in points)
     return DeviceLine(
         device=row.topic_id,
