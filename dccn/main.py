@@ -12,7 +12,7 @@ import typer
 
 from chain.errors import DccnError
 from dccn import __version__
-from dccn.commands import agent, demo, elect, hub, light, node, proof, vrf, why
+from dccn.commands import agent, demo, elect, hub, light, node, proof, query, tx, vrf, wallet, why
 
 app = typer.Typer(
     name="dccn",
@@ -27,6 +27,9 @@ app.command(name="demo")(demo.demo)
 app.add_typer(hub.app, name="hub")
 app.add_typer(agent.app, name="agent")
 app.add_typer(node.app, name="node")
+app.add_typer(wallet.app, name="wallet")
+app.add_typer(tx.app, name="tx")
+app.add_typer(query.app, name="query")
 app.add_typer(light.app, name="light")
 app.add_typer(proof.app, name="proof")
 app.add_typer(why.app, name="why")

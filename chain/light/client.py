@@ -87,6 +87,11 @@ class LightClient:
         above = [state for state in known if state.height > height and self._is_fresh(state)]
         return self._walk_back(above[0].header, height) if above else self._too_old(known[-1])
 
+    @property
+    def store(self) -> TrustStore:
+        """What is believed, for whoever wants to keep it."""
+        return self._store
+
     def newest_trusted(self) -> Header | None:
         """What is believed already, without asking anybody."""
         known = self._store.states()

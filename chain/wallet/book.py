@@ -47,6 +47,12 @@ class Book:
         if not files.create(path, encode_document(entry)):
             raise Refused("wallet_exists", f"a wallet is called {name!r} already")
 
+    def replace(self, name: str, entry: Entry) -> None:
+        """The same address under another seal; Refused `wallet_exists` when it is another address."""
+        if self.get(name).address != entry.address:
+            raise Refused("wallet_exists", f"{name!r} is another address than {entry.text}")
+        files.replace(self._path(name), encode_document(entry))
+
     def rename(self, old: str, new: str) -> None:
         """The new file is whole before the old one goes."""
         self.add(new, self.get(old))
