@@ -183,7 +183,7 @@ class Renewal:
         """Ask the hub now; proof is the identity key's signature, so an expired certificate does not matter."""
         enrolment = load_enrolment(self._settings.enrolment_file)
         if enrolment is None:
-            raise Malformed("usage", f"{self._settings.home} is not enrolled: dccn agent enrol --hub URL")
+            raise Malformed("usage", f"{self._settings.home} is not enrolled: dccn agent run --hub URL")
         client = hub_client_for(enrolment, self._settings, self._clock)
         try:
             requested = Requested.make(self._identity.topic_id)

@@ -15,9 +15,11 @@ from fleet.hub.actions.events import HubEvent, kind_of
 from fleet.hub.api.context import Hub
 from fleet.hub.api.overview import overview
 from fleet.hub.page.rendering import Renderer
+from fleet.hub.ports import ChainView
 
 INTERVAL_S: Final = 0.5
-IDLE_S: Final = 15.0
+IDLE_S: Final = 3.0
+"""So long nobody tells of a change: the chain's silence is looked for, and the viewer is told that we are here."""
 MAX_VIEWERS: Final = 64
 MAX_WAITING: Final = 1_000
 
@@ -29,7 +31,7 @@ class LivePage:
         self._hub = hub
         self._renderer = renderer
         self._drawn: dict[str, str] = {}
-        self._drawn_version = -1
+        self._drawn_of: tuple[int, ChainView] | None = None
         self._drawing = asyncio.Lock()
         self._viewers = 0
         self.closing = asyncio.Event()
@@ -59,15 +61,15 @@ class LivePage:
 
     async def _parts(self) -> dict[str, str]:
         async with self._drawing:
-            version = self._hub.board.version
-            if version != self._drawn_version:
-                self._drawn = await asyncio.to_thread(self._draw)
-                self._drawn_version = version
+            state = (self._hub.board.version, self._hub.chain.view())  # that the chain is silent is no event
+            if state != self._drawn_of:
+                self._drawn = await asyncio.to_thread(self._draw, state[1])
+                self._drawn_of = state
             return self._drawn
 
-    def _draw(self) -> dict[str, str]:
+    def _draw(self, chain: ChainView) -> dict[str, str]:
         hub = self._hub
-        view = overview(hub.desk.store, hub.board, hub.chain.view(), hub.settings.fleet, hub.desk.now_ms())
+        view = overview(hub.desk.store, hub.board, chain, hub.settings.fleet, hub.desk.now_ms())
         return self._renderer.parts(view)
 
 

@@ -75,10 +75,10 @@ async def test_rewards_and_challenges_appear_as_they_come(hub, screen, machine):
     await shows(page, ".proof .bad", "last answer: pog_wrong")
 
 
-async def test_an_unreachable_chain_is_named_in_one_sentence(hub, screen, machine):
+async def test_an_unreachable_chain_is_named_in_one_sentence_though_it_sends_no_event(hub, screen):
     page = await screen.open()
+    await shows(page, '[data-k="height"]', "4 711")
     hub.services.shown = ChainView(height=4711, problem="no node answers at http://127.0.0.1:26657")
-    machine()
     await shows(page, ".notice", "The chain: no node answers at http://127.0.0.1:26657")
 
 
