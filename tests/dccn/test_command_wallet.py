@@ -19,8 +19,9 @@ WORDS = "legal winner thank year wave sausage worth useful legal winner thank ye
 
 
 @pytest.fixture(autouse=True)
-def cheap_seals(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tests seal often; the default cost is tested where seals are."""
+def on_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Nothing is left in the user's own home. Tests seal often; the default cost is tested where seals are."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     monkeypatch.setattr(ScryptCost.__init__, "__defaults__", (keystore.N_MIN, 8, 1))
 
 
@@ -206,7 +207,9 @@ def test_queries_answer_with_what_they_stand_on(rich: Wallet, node: NodeUnderTes
     assert len(rich("query", "validators")["validators"]) == 4
     assert rich("query", "reward", "hub")["reward"] is None
     assert rich("query", "device", "00" * 32, code=1)["code"] == "tx_unknown_device"
-    while rich.dccn("query", "epoch", "--rpc", node.url, "--json").code:
+    for _ in range(200):
+        if rich.dccn("query", "epoch", "--rpc", node.url, "--json").code == 0:
+            break
         node.next_blocks()
     assert int(rich("query", "epoch")["emission_atto"]) > 0
     assert rich("query", "epoch", "99999", code=1)["code"] == "not_found"
