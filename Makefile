@@ -27,12 +27,12 @@ demo-once: ARGS = --seconds 45
 demo-once: demo  ## the same for 45 seconds, in a temporary directory
 
 test: $(READY) engines  ## lint, then every test, slow lanes included
-	@tools/setup/packages mosquitto chromium
+	@tools/setup/packages mosquitto chromium faketime
 	@$(MAKE) --no-print-directory lint
 	$(BIN)/pytest --durations=10
 
 test-fast: $(READY)  ## the tests that take seconds
-	@tools/setup/packages mosquitto
+	@tools/setup/packages mosquitto faketime
 	$(BIN)/pytest -m "not slow and not engine"
 
 lint: $(READY)  ## formatting, imports, layers, types, generated documents

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import sys
+import tempfile
+import traceback
 from pathlib import Path
 
 from appliance.agent.agent import run
@@ -28,6 +30,12 @@ def main(arguments: list[str]) -> int:
             print(json.dumps(failure), flush=True)
         print(f"dccn: {error} {error.remedy}", file=sys.stderr)
         return error.exit_code
+    except Exception as error:  # a fault of ours: the traceback goes to a file, the owner gets one sentence
+        with tempfile.NamedTemporaryFile("w", prefix="dccn-fault-", suffix=".txt", delete=False) as report:
+            traceback.print_exc(file=report)
+        what = f"unforeseen {type(error).__name__}: {error}"
+        print(f"dccn: {what}. Please report it with {report.name}.", file=sys.stderr)
+        return 1
 
 
 def _document(arguments: list[str]) -> dict[str, object]:

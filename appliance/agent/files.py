@@ -87,8 +87,11 @@ def exclusively(home: Path) -> Iterator[None]:
         except BlockingIOError as error:
             holder = os.read(descriptor, 32).decode(errors="replace").strip() or "unknown"
             raise Faulty("home_invalid", f"another agent (process {holder}) already runs on {home}") from error
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, f"{os.getpid()}\n".encode())
+        try:
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, f"{os.getpid()}\n".encode())
+        except OSError as error:
+            raise _as_faulty(error, f"locking {path}") from error
         yield
     finally:
         os.close(descriptor)

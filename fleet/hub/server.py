@@ -23,7 +23,7 @@ from typing import Any, Final, Protocol, TextIO
 import uvicorn
 from litestar import Litestar
 
-from chain.errors import Faulty, Malformed
+from chain.errors import DccnError, Faulty, Malformed
 from fleet.hub.actions.bus import EventBus
 from fleet.hub.actions.desk import Desk
 from fleet.hub.actions.events import BrokerStarted, BrokerStopped, HubStarted
@@ -46,7 +46,12 @@ _log = logging.getLogger(__name__)
 
 
 class Services(Protocol):
-    """Ingest, proofs and the chain follower, as one thing to start and stop."""
+    """Ingest, proofs and the chain follower, as one thing to start and stop.
+
+    `on_halt` is called from any thread with the reason when they cannot go on.
+    """
+
+    on_halt: Callable[[DccnError], None]
 
     @property
     def chain(self) -> ChainPort: ...
@@ -108,6 +113,13 @@ async def serve(
         endpoint = await asyncio.to_thread(_start_broker, rim, settings, ports, desk, identity)
         services = (make_services or _services())(desk, identity, endpoint, settings)
         rim.callback(services.stop)
+        failures: list[DccnError] = []
+
+        def halt(error: DccnError) -> None:
+            failures.append(error)
+            loop.call_soon_threadsafe(stop.set)
+
+        services.on_halt = halt
         await asyncio.to_thread(services.start)
         hub = Hub(
             settings=settings,
@@ -125,6 +137,8 @@ async def serve(
         gc.collect()
         gc.freeze()
         await _serve_http(hub, sockets, stop, lambda: on_ready(_ready(hub)))
+        if failures:
+            raise failures[0]
 
 
 async def _serve_http(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event, Lock, Thread
 from typing import Final
 
+from chain.errors import DccnError
 from fleet.hub.actions.desk import Desk
 from fleet.hub.broker.endpoint import BrokerEndpoint
 from fleet.hub.chain.follower import Block
@@ -39,6 +41,8 @@ class HubServices:
         chain_settings = ChainSettings(rpc=settings.rpc, home=settings.home, account=keys.account, address=keys.address)
         self.chain = ChainService(chain_settings, desk, time.time_ns)
         self.chain.on_block(self._note_block)
+        self.chain.on_halt = lambda error: self.on_halt(error)
+        self.on_halt: Callable[[DccnError], None] = lambda error: None
         self._pool = ThreadPoolExecutor(VERIFIERS, "verify")
         self._stopping = Event()
         self._lock = Lock()

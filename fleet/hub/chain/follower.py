@@ -50,6 +50,7 @@ class Follower:
         self.rules: ChainRules | None = None
         self.newest: Header | None = None
         self.validators: int | None = None
+        self.catching_up = False
 
     @property
     def client(self) -> LightClient:
@@ -84,7 +85,8 @@ class Follower:
 
     def advance(self, connection: sqlite3.Connection) -> list[Block]:
         """The verified blocks after the cursor, oldest first, at most `BLOCKS_AT_ONCE`; `commit` moves the cursor."""
-        newest = self.rpc.status().height
+        status = self.rpc.status()
+        newest, self.catching_up = status.height, status.catching_up
         cursor = read_fact(connection, CURSOR)
         height = newest - 1 if cursor is None else int(cursor)
         blocks = []

@@ -12,13 +12,15 @@ from threading import Event, Lock, Thread
 from typing import Final
 
 from chain.crypto.keys import PrivateKey
-from chain.errors import REGISTRY, DccnError, Refused, Unavailable
+from chain.errors import REGISTRY, DccnError, Faulty, Refused, Unavailable
 from chain.light.rpc import RpcClient
 from chain.wire import transactions
+from chain.wire.cometbft import Header
 from chain.wire.kinds import DEVICE_REGISTER
 from chain.wire.state import required_fee
 from fleet.hub.actions.desk import Desk
 from fleet.hub.actions.events import ChainAdvanced
+from fleet.hub.chain.clock import ClockWatch, check_behind
 from fleet.hub.chain.facts import read_fact
 from fleet.hub.chain.follower import RULES, Block, Follower, broadcast_once
 from fleet.hub.chain.ledger_view import Books, note_registrations, note_rewards, read_books
@@ -54,7 +56,7 @@ class ChainService:
     """`ChainPort`, and the source of blocks for the proofs. Listeners run in the chain's thread and return at once.
 
     While no node answers, `view().problem` says so and the thread tries again with growing pauses; nothing is lost, as
-    what has to be sent waits in the outbox.
+    what has to be sent waits in the outbox. A machine whose clock is off cannot go on: `on_halt` is told, and it ends.
     """
 
     def __init__(self, settings: ChainSettings, desk: Desk, now_ns: Callable[[], int]) -> None:
@@ -73,6 +75,8 @@ class ChainService:
         self._books = Books()
         self._look_until = 0
         self._healthy = False
+        self._watch = ClockWatch()
+        self.on_halt: Callable[[DccnError], None] = lambda error: None
         self._on_block: list[Callable[[Block], None]] = []
         self._on_settled: list[Callable[[OutboxRow, int | None, str], None]] = []
 
@@ -160,8 +164,14 @@ class ChainService:
         pause_s, turn = POLL_MIN_S, 0
         with contextlib.closing(self._desk.store.connect()) as connection:
             while not self._stopping.is_set():
+                url = self._settings.rpc[turn % len(self._settings.rpc)]
                 try:
-                    self._follow(connection, self._settings.rpc[turn % len(self._settings.rpc)])
+                    self._follow_in_time(connection, url)
+                except Faulty as error:
+                    self._note_problem(error.message)
+                    if error.code == "clock_off":
+                        self.on_halt(error)
+                        return
                 except DccnError as error:
                     self._note_problem(error.message)
                 except sqlite3.Error as error:
@@ -173,6 +183,15 @@ class ChainService:
                 pause_s = POLL_MIN_S if self._healthy else min(BACKOFF_MAX_S, pause_s * BACKOFF_GROWTH)
                 self._healthy = False
                 self._stopping.wait(pause_s)
+
+    def _follow_in_time(self, connection: sqlite3.Connection, url: str) -> None:
+        """Follow; Faulty `clock_off` when headers are from the future because this machine's clock is behind."""
+        try:
+            self._follow(connection, url)
+        except Refused as error:
+            if error.code == "light_invalid":
+                check_behind(url, self._settings.home, self._now_ns, connection)
+            raise
 
     def _follow(self, connection: sqlite3.Connection, url: str) -> None:
         """Follow one node until it fails or we stop."""
@@ -189,12 +208,22 @@ class ChainService:
                 blocks = follower.advance(connection)
                 self._take(connection, follower, sender, blocks)
                 if follower.newest is not None and follower.rules is not None:
+                    self._check_ahead(follower, follower.newest, follower.rules)
                     sender.step(connection, follower.rules, follower.newest.height)
                     self._note_view(follower, sender.problem)
                 self._healthy = True
                 self._wake.wait(self._poll_s())
         finally:
             rpc.close()
+
+    def _check_ahead(self, follower: Follower, newest: Header, rules: ChainRules) -> None:
+        self._watch.look(
+            newest.height,
+            newest.time_ns // 1_000_000,
+            self._desk.now_ms(),
+            max(rules.parameters["block_interval_ms"], rules.parameters["empty_block_interval_ms"]),
+            catching_up=follower.catching_up,
+        )
 
     def _take(self, connection: sqlite3.Connection, follower: Follower, sender: Sender, blocks: list[Block]) -> None:
         for block in blocks:
