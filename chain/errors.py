@@ -72,6 +72,9 @@ REGISTRY: dict[str, ErrorCode] = {
     "tx_jailed": ErrorCode(
         28, "The operator's jail does not allow this.", "Look up jailed_until; a double sign is for ever."
     ),
+    "tx_not_proven": ErrorCode(
+        29, "The evidence does not prove what it should.", "Send what was signed, unchanged, with its signatures."
+    ),
     "mempool_full": ErrorCode(
         24, "The node's queue of transactions is full.", "Wait for the next block and send it again."
     ),

@@ -221,6 +221,7 @@ class Application:
             transactions=others,
             verified=self._signatures,
             meta=tuple(idle.items()),
+            misbehavior=tuple((each.validator_address, each.height) for each in request.misbehavior),
         )
 
     def _lead(

@@ -59,6 +59,7 @@ class BlockInput:
     block-id flags (2: for the block). `transactions` come without the beacon's (number 0). `verified` holds the hashes
     (SHA-256 of the bytes) of transactions whose signatures are known to be good; all others are verified here. `meta`
     counts, per validator address, the precommits of idle blocks since the last block that touched the state.
+    `misbehavior` is the engine's own evidence of double signs: (validator address, height of the offence).
     """
 
     chain_id: str
@@ -70,6 +71,7 @@ class BlockInput:
     transactions: tuple[bytes, ...] = ()
     verified: Container[bytes] = field(default=())
     meta: tuple[tuple[bytes, int], ...] = ()
+    misbehavior: tuple[tuple[bytes, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

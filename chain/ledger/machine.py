@@ -22,7 +22,10 @@ from chain.ledger.block import (
     TxResult,
     refusal,
 )
+from chain.ledger.contradictions import apply_contradiction
 from chain.ledger.devices import apply_device_register
+from chain.ledger.double_sign import apply_double_sign, punish_misbehavior
+from chain.ledger.downtime import SIGNING_KEY, count_signing, first_windows, follow_seats
 from chain.ledger.elections import cross_election_boundary, is_election_boundary
 from chain.ledger.epochs import clock_of, cross_boundaries, is_boundary
 from chain.ledger.fees import settle_fees
@@ -35,7 +38,7 @@ from chain.ledger.participation import count_participation, precommits_by_operat
 from chain.ledger.payouts import pay, payouts_pending
 from chain.ledger.pog import apply_pog_commit
 from chain.ledger.producer_keys import apply_add_key, apply_rotate_key
-from chain.ledger.seats import SEATS_KEY, Seat, Seats, validator_updates
+from chain.ledger.seats import SEATS_KEY, Seat, Seats, seat_publics, validator_updates
 from chain.ledger.staking import apply_bond, apply_unbond
 from chain.ledger.transfer import apply_transfer
 from chain.ledger.unbonding import mature, pay_matured, unbondings_due
@@ -68,6 +71,8 @@ _APPLY = {
     kinds.DEVICE_REGISTER: apply_device_register,
     kinds.PROOF_BATCH: apply_proof_batch,
     kinds.POG_COMMIT: apply_pog_commit,
+    kinds.DOUBLE_SIGN: apply_double_sign,
+    kinds.CONTRADICTION: apply_contradiction,
 }
 
 
@@ -89,6 +94,7 @@ def init_chain(state: State, genesis: Genesis) -> None:
             put_validator(overlay, operator.address, number, keys)
         seats += [Seat(operator.address, key, 0) for key in range(len(operator.keys))]
     overlay.set_entry(SEATS_KEY, Seats(tuple(seats)))
+    overlay.set_entry(SIGNING_KEY, first_windows(seat_publics(overlay)))
     for hub in genesis.hubs:
         overlay.set_entry(hub_key(hub.address), Hub(hub.name))
     left = unassigned(genesis)
@@ -107,16 +113,19 @@ def init_chain(state: State, genesis: Genesis) -> None:
 def execute_block(state: State, block: BlockInput) -> BlockOutput:
     """Run a decided block and write its changes into `state`, all at its end or, if anything raises, none.
 
-    In order: precommits counted, reward epochs closed, election, queued payments and unbonded stake, transactions,
-    fees settled. A block without transactions that crosses no boundary and finds no payment waiting touches nothing.
+    In order: precommits counted, downtime and double signs punished, reward epochs closed, election, queued payments
+    and unbonded stake, transactions, fees settled. A block without transactions that crosses no boundary and finds no
+    payment waiting touches nothing.
     """
     overlay = Overlay(state)
     run = _begin(overlay, block.chain_id, block.height, block.time_ns)
-    if not (block.transactions or is_boundary(run) or is_election_boundary(run) or _payments_wait(overlay)):
+    if not (_has_work(block) or is_boundary(run) or is_election_boundary(run) or _payments_wait(overlay)):
         return BlockOutput((), (), (), touches_state=False)
     precommits = precommits_by_operator(overlay, block)
     proposer = operator_of(overlay, block.proposer)
     count_participation(overlay, block, precommits)
+    count_signing(run, block)
+    punish_misbehavior(run, block)
     if is_boundary(run):
         mature(run)
     cross_boundaries(run, block.beacon)
@@ -125,6 +134,7 @@ def execute_block(state: State, block: BlockInput) -> BlockOutput:
     pay_matured(run)
     results = _deliver_all(run, block)
     settle_fees(run, proposer, precommits)
+    follow_seats(run)
     updates = validator_updates(run)
     overlay.commit()
     return BlockOutput(results, tuple(run.events), updates, touches_state=True)
@@ -169,6 +179,10 @@ def _begin(overlay: Overlay, chain_id: str, height: int, time_ns: int) -> Execut
         reward_epoch=clock.reward_epoch,
         election_epoch=clock.election_epoch,
     )
+
+
+def _has_work(block: BlockInput) -> bool:
+    return bool(block.transactions or block.misbehavior)
 
 
 def _payments_wait(overlay: Overlay) -> bool:

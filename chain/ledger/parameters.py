@@ -80,6 +80,12 @@ class Parameters:
     genesis_election_epochs: int = 3
     candidate_age_election_epochs: int = 2
     unbonding_s: int = 21 * 86_400
+    # Offences
+    double_sign_slash_ppm: int = 50_000
+    downtime_slash_ppm: int = 100
+    downtime_window_blocks: int = 10_000
+    downtime_min_signed_permille: int = 500
+    downtime_jail_s: int = 600
     # Limits
     credits_per_block: int = 10_000
     unbonds_per_block: int = 1_000
@@ -165,6 +171,7 @@ _POSITIVE = (
     "validator_power",
     "credits_per_block",
     "unbonds_per_block",
+    "downtime_window_blocks",
     "epoch_summaries_kept",
 )
 _WHOLE = (
@@ -172,6 +179,12 @@ _WHOLE = (
     ("stake_weight", "consumption_weight", "work_weight"),
     ("uptime_weight", "completion_weight", "proof_weight", "latency_weight", "rating_weight"),
 )
-_FRACTIONS = ("gamma_permille", "count_kept_permille", "smoothing_kept_permille", "consumer_credit_permille")
+_FRACTIONS = (
+    "gamma_permille",
+    "count_kept_permille",
+    "smoothing_kept_permille",
+    "consumer_credit_permille",
+    "downtime_min_signed_permille",
+)
 
 __all__ = ["PARAMETERS_KEY", "PERMILLE", "SUPPLY_ATTO", "Parameters", "amount_from_json", "decode"]

@@ -39,14 +39,13 @@ def seats_of(overlay: Overlay) -> tuple[Seat, ...]:
 
 def seated_keys(state: State) -> tuple[bytes, ...]:
     """Consensus public keys (Ed25519, 32 bytes) of the seats in force."""
-    overlay = Overlay(state)
-    return tuple(consensus_public(overlay, seat.operator, seat.key) for seat in seats_of(overlay))
+    return seat_publics(Overlay(state))
 
 
 def remember_seats(run: Execution) -> None:
     """To be called before seats, or the keys behind them, change: what the block began with."""
     if run.seated_before is None:
-        run.seated_before = _publics(run.overlay)
+        run.seated_before = seat_publics(run.overlay)
 
 
 def set_seats(run: Execution, seats: Sequence[Seat]) -> None:
@@ -70,11 +69,12 @@ def validator_updates(run: Execution) -> tuple[Update, ...]:
     before = run.seated_before
     if before is None:
         return ()
-    after = _publics(run.overlay)
+    after = seat_publics(run.overlay)
     lost = [(public, 0) for public in before if public not in after]
     won = [(public, run.parameters.validator_power) for public in after if public not in before]
     return (*lost, *won)
 
 
-def _publics(overlay: Overlay) -> tuple[bytes, ...]:
+def seat_publics(overlay: Overlay) -> tuple[bytes, ...]:
+    """Consensus public keys of the seats, longest-seated first."""
     return tuple(consensus_public(overlay, seat.operator, seat.key) for seat in seats_of(overlay))

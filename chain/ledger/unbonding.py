@@ -6,6 +6,8 @@ out, at most `unbonds_per_block` in a block; what does not fit follows in the ne
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
 from chain.ledger.block import Event, Execution
@@ -68,8 +70,13 @@ def pay_matured(run: Execution) -> None:
         move(run.overlay, bonds_atto=-paid_atto, accounts_atto=paid_atto)
 
 
-def unbonding_at(overlay: Overlay, number: int) -> Unbonding:
-    return _at(overlay, number)
+def reduce_unbonding(run: Execution, number: int, ppm: int, slashed: Callable[[int, int], int]) -> int:
+    """Slash what waits under this number; returns the atto taken."""
+    unbonding = _at(run.overlay, number)
+    taken = slashed(unbonding.amount_atto, ppm)
+    left = msgspec.structs.replace(unbonding, amount_atto=unbonding.amount_atto - taken)
+    run.overlay.set_entry(unbonding_key(number), left)
+    return taken
 
 
 def _forget(run: Execution, address: bytes, number: int) -> None:

@@ -14,6 +14,8 @@ UNJAIL = 7
 DEVICE_REGISTER = 9
 PROOF_BATCH = 10
 POG_COMMIT = 24
+DOUBLE_SIGN = 27
+CONTRADICTION = 28
 
 TYPES: dict[int, str] = {
     BEACON: "beacon",
@@ -26,6 +28,8 @@ TYPES: dict[int, str] = {
     DEVICE_REGISTER: "device_register",
     PROOF_BATCH: "proof_batch",
     POG_COMMIT: "pog_commit",
+    DOUBLE_SIGN: "double_sign",
+    CONTRADICTION: "contradiction",
 }
 
 Content = tuple[int, list[Any]]

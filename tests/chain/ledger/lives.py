@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from hypothesis import strategies as st
 
-from chain.wire import staking
+from chain.crypto.address import device_id, validator_address
+from chain.proofs.delegation import Delegation, sign_delegation
+from chain.proofs.records import Record, sign_record
+from chain.wire import offences, staking
 from chain.wire.bodies import BatchEntry
+from chain.wire.cometbft import BlockID, PartSetHeader
 from chain.wire.transactions import ANKR, Content, Transaction, pog_commit, sponsor, transfer
+from chain.wire.votes import Vote
 from tests.chain.ledger.world import CHAIN, World, account, key
 
 PEOPLE = ("alice", "bob", "carol", "dave")
@@ -56,6 +62,30 @@ def _bond(name: str, one: int, two: int) -> Content:
     return staking.bond(1 + amount, registration)
 
 
+def two_votes(operator: str, height: int, *, same: bool = False, chain_id: str = CHAIN) -> Content:
+    """Two precommits of the operator's consensus key for one height, for different blocks unless `same`."""
+    signer = key(f"{operator} consensus")
+    votes = []
+    for number in (1, 1 if same else 2):
+        block_id = BlockID(bytes([number]) * 32, PartSetHeader(1, bytes(32)))
+        vote = Vote(2, height, 0, block_id, 1_700_000_000 * 10**9, validator_address(signer.public.x), 0)
+        votes.append(replace(vote, signature=signer.sign(vote.sign_bytes(chain_id))))
+    return offences.double_sign(signer.public.x, *votes)
+
+
+def signed_record(device: str, seq: int, tx_bytes: int, boot_key: str = "boot") -> offences.SignedRecord:
+    """A record of the device under its first chain, and the delegation of the key that signed it."""
+    identity, record_key = key(device), key(f"{device} {boot_key}")
+    identifier, boot, previous = device_id(identity.public), b"b" * 16, bytes(32) if seq == 0 else b"p" * 32
+    delegation = Delegation(identifier, record_key.public.x, boot, 0, 10**15)
+    record = Record(identifier, b"c" * 16, seq, previous, boot, 1_000, 2_000, {"net_tx_bytes": tx_bytes})
+    return offences.SignedRecord(sign_delegation(delegation, identity, CHAIN), sign_record(record, record_key, CHAIN))
+
+
+def two_records(device: str, seq: int, difference: int) -> Content:
+    return offences.contradiction(signed_record(device, seq, 7), signed_record(device, seq, 7 + difference))
+
+
 CONTENTS: dict[str, Callable[[str, int, int], Content]] = {
     "transfer": lambda name, one, two: transfer(account(_person(one)), two),
     "commit": lambda name, one, two: pog_commit(account("hub"), one % 30, bytes(32), 1),
@@ -64,6 +94,8 @@ CONTENTS: dict[str, Callable[[str, int, int], Content]] = {
     "add_key": lambda name, one, two: staking.add_key(_keys(name, one)),
     "rotate_key": lambda name, one, two: staking.rotate_key(two % 2, _keys(name, one)),
     "unjail": lambda name, one, two: staking.unjail(),
+    "double_sign": lambda name, one, two: two_votes(f"operator-{1 + one % 5}", 1 + two % 9, same=not one % 3),
+    "contradiction": lambda name, one, two: two_records(f"box-{one % 6}", two % 3, two % 2),
 }
 FROM_HUB = ("batch", "commit")
 KINDS = ("noise", "register", "sponsored", "batch", *CONTENTS)

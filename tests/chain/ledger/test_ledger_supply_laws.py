@@ -24,8 +24,9 @@ def test_no_unit_is_made_or_lost_and_every_replay_agrees(
     life: list[tuple[list[Step], int, tuple[int, ...], int]], portion: int
 ) -> None:
     grants = [(name, 300 * ANKR + number) for number, name in enumerate(PEOPLE[:3])] + [(RICH, 10**7 * ANKR)]
-    short = {"election_epoch_s": 7, "unbonding_s": 5, "candidate_age_election_epochs": 0, "min_service_level": 0}
-    parameters = replace(Parameters.demo(), credits_per_block=portion, unbonds_per_block=portion, **short)
+    short = {"election_epoch_s": 7, "unbonding_s": 5, "downtime_window_blocks": 6}
+    easy = {"candidate_age_election_epochs": 0, "min_service_level": 0}
+    parameters = replace(Parameters.demo(), credits_per_block=portion, unbonds_per_block=portion, **short, **easy)
     world = World(parameters, grants=grants)
     log: list[BlockInput] = []
     for contents, after_s, row, idle in life:
@@ -69,4 +70,4 @@ def test_signed_nonsense_of_every_type_is_refused_and_halts_nothing(kind: int, b
     assert result.code and result.error
     after = world.state.entries
     changed = {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
-    assert all(key.startswith((b"account/", b"supply", b"participation")) for key in changed)
+    assert all(key.startswith((b"account/", b"supply", b"participation", b"signing")) for key in changed)
