@@ -43,6 +43,7 @@ def hub(places: Places, node: str, offset_s: int = 0) -> Command:
     return Command("hub", "run", *where, environment=clock(offset_s) if offset_s else None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("offset_s", [-HOUR_S, HOUR_S])
 def test_an_agent_takes_its_time_from_the_hub(places: Places, node: str, offset_s: int) -> None:
     with hub(places, node) as of:

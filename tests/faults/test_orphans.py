@@ -17,6 +17,7 @@ from whole_processes import MARK, Command, free_ports, running_in, shown, wait_u
 from dccn.demo.network import Places
 
 GONE_WITHIN_S = 10.0
+ACCEPTED = "the hub accepted the records up to"
 REWARD = "ANKR credited"
 
 
@@ -31,7 +32,7 @@ def gone(processes: list[psutil.Process]) -> bool:
 def test_a_killed_demo_leaves_nothing_behind(home: Path) -> None:
     choose_ports(Places(home), free_ports(4))
     with demo(home) as program:
-        program.line("the hub accepted the records up to")
+        program.line(ACCEPTED)
         alive = running_in(home)
         words = " ".join(shown(alive))
         assert all(part in words for part in ("node run", "hub run", "mosquitto", "appliance.agent.prover")), words
@@ -58,10 +59,9 @@ def test_sigterm_and_sigint_stop_all_and_the_same_home_goes_on(home: Path, tmp_p
     places = Places(home)
     choose_ports(places, free_ports(4))
     devices, heights = set(), []
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM):
+    for number, wanted in ((signal.SIGTERM, REWARD), (signal.SIGINT, ACCEPTED)):
         with demo(home) as program:
-            program.line("the hub accepted the records up to")
-            program.line(REWARD)
+            program.line(wanted)
             program.process.send_signal(number)
             assert program.ended() == 0
             assert not running_in(home)
