@@ -33,8 +33,12 @@ START_TIMEOUT_S = 90.0
 _RUN = """
 import sys
 from pathlib import Path
+from chain.errors import DccnError
 from chain.node import server
-server.run(Path(sys.argv[1]), json_output=True)
+try:
+    server.run(Path(sys.argv[1]), json_output=True)
+except DccnError as error:
+    sys.exit(f"halted: {error}")
 """
 
 
@@ -59,16 +63,28 @@ class NodeProcess:
 
 @dataclass
 class Network:
-    """Nodes that know each other's addresses; use as a context manager, which kills what is left."""
+    """Nodes that know each other's addresses; use as a context manager, which kills what is left.
+
+    `fault` is a program that runs in every node's process before the node: it is how a test makes the ledger misbehave.
+    """
 
     folder: Path
     size: int = 4
     parameters: Parameters = BRISK
+    fault: str = ""
     nodes: list[NodeProcess] = field(default_factory=list)
     _opened: ExitStack = field(default_factory=ExitStack)
     _nonce: int = 0
 
     def __enter__(self) -> Network:
+        try:
+            self._begin()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def _begin(self) -> None:
         operators = [OperatorKeys.generate(f"seed-{number}") for number in range(self.size)]
         rows = [
             (each.name, each.account.public, each.consensus.public.x, vrf.public_key(each.vrf_secret))
@@ -106,7 +122,6 @@ class Network:
             self.start(node)
         for node in self.nodes:
             wait_for(partial(_is_at, node, 2), START_TIMEOUT_S)
-        return self
 
     def __exit__(self, *_: object) -> None:
         for node in self.nodes:
@@ -123,7 +138,9 @@ class Network:
 
     def start(self, node: NodeProcess) -> None:
         log: IO[bytes] = self._opened.enter_context((node.home / "node.log").open("ab"))
-        node.process = subprocess.Popen([sys.executable, "-c", _RUN, str(node.home)], stdout=log, stderr=log)
+        node.process = subprocess.Popen(
+            [sys.executable, "-c", self.fault + _RUN, str(node.home)], stdout=log, stderr=log
+        )
 
     def payment(self, to: bytes = bytes(20)) -> bytes:
         """The hub's next transfer of 1 ANKR."""
@@ -141,6 +158,7 @@ class Network:
 
 
 def _is_at(node: NodeProcess, height: int) -> bool:
+    assert node.process is not None and node.process.poll() is None, (node.home / "node.log").read_text()
     return node.rpc.status().height >= height
 
 

@@ -177,6 +177,87 @@ def test_a_node_that_loses_a_part_to_kill_9_catches_up_and_nobody_diverges(four:
         assert len(found) == 1
 
 
+def test_all_nodes_killed_at_once_go_on_where_they_were(four: Network) -> None:
+    sent: list[bytes] = []
+    send(four, sent)
+    wait_for(lambda: four.nodes[0].rpc.tx(sha256(sent[-1]).digest()))
+    before = four.height()
+    for node in four.nodes:
+        assert node.process is not None
+        node.process.kill()
+    for node in four.nodes:
+        assert node.process is not None
+        node.process.wait()
+        four.start(node)
+    reach(four, before + 5)
+    for height in range(before - 2, before + 5):
+        assert len(four.app_hashes(height)) == 1
+    for tx in sent:
+        assert all(node.rpc.tx(sha256(tx).digest()) is not None for node in four.nodes)
+
+
+# The ledger's own elections need hours of proven work; this one takes a seat at height 12 and gives it back at 24.
+ELECTION = """
+import base64, json, sys
+from dataclasses import replace
+from chain.application import app
+validators = json.load(open(sys.argv[1] + "/config/genesis.json"))["validators"]
+public = base64.b64decode(validators[0]["pub_key"]["value"])
+true = app.machine.execute_block
+def execute_block(state, block):
+    output = true(state, block)
+    if block.height not in (12, 24):
+        return output
+    return replace(output, validator_updates=((public, 0 if block.height == 12 else 10**9),))
+app.machine.execute_block = execute_block
+"""
+
+
+def test_a_key_that_loses_its_seat_and_wins_it_again_begins_new_cycles_of_all(tmp_path: Path) -> None:
+    with Network(tmp_path, fault=ELECTION) as network:
+        reach(network, 50, 200)
+        node = network.nodes[1]
+        client = light_client(node)
+        sets = [node.rpc.validators(height) for height in range(1, 51)]
+        assert [len(each) for each in sets] == [4] * 13 + [3] * 12 + [4] * 25
+        assert {each.power for each in sets[13]} == {each.power for each in sets[25]} == {1}
+        assert {each.power >= NETWORK_POWER for each in (*sets[12], *sets[14], *sets[26])} == {True}
+        # All shares are equal all the time, but for a few units in 10^9.
+        assert all(max(v.power for v in each) - min(v.power for v in each) <= 16 for each in sets)
+        signed = [node.rpc.signed_header(height) for height in range(1, 51)]
+        if all(each.commit.round == 0 for each in signed):
+            proposing = [each.header.proposer_address for each in signed]
+            # Heights 15 and 27 are the first of the new cycles, of three and of four.
+            cycles = [proposing[at : at + 3] for at in (14, 17, 20)] + [
+                proposing[at : at + 4] for at in (26, 30, 34, 38)
+            ]
+            assert [len(set(cycle)) for cycle in cycles] == [3, 3, 3, 4, 4, 4, 4]
+        assert client.update().height >= 50
+        assert [client.header(height).height for height in range(10, 30)] == list(range(10, 30))
+
+
+FAILURE = """
+from chain.application import app
+true = app.machine.execute_block
+def execute_block(state, block):
+    if block.height == 5:
+        raise ArithmeticError("the ledger does not add up")
+    return true(state, block)
+app.machine.execute_block = execute_block
+"""
+
+
+def test_an_exception_in_the_ledger_halts_the_node_loudly(tmp_path: Path) -> None:
+    with Network(tmp_path, size=1, fault=FAILURE) as network:
+        (node,) = network.nodes
+        engine = node.engine_pid()
+        assert node.process is not None and node.process.wait(60) == 1
+        log = (node.home / "node.log").read_text()
+        assert "the application failed in RequestFinalizeBlock" in log
+        assert "halted: internal: the node had to stop: ArithmeticError: the ledger does not add up" in log
+        assert not Path(f"/proc/{engine}").exists()
+
+
 def send(network: Network, sent: list[bytes]) -> None:
     """Three payments of one sender, by one node: another one may not have heard of the nonces before them yet."""
     for _ in range(3):
