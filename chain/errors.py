@@ -75,6 +75,7 @@ REGISTRY: dict[str, ErrorCode] = {
     "tx_not_proven": ErrorCode(
         29, "The evidence does not prove what it should.", "Send what was signed, unchanged, with its signatures."
     ),
+    "tx_not_registered": ErrorCode(38, "Nothing of this kind is registered.", "Register it first."),
     "mempool_full": ErrorCode(
         24, "The node's queue of transactions is full.", "Wait for the next block and send it again."
     ),

@@ -56,9 +56,9 @@ def apply_proof_batch(run: Execution, sender: bytes, body: list[Any]) -> tuple[E
     if run.overlay.entry(key, Batch) is not None:
         raise Refused("tx_duplicate", f"this hub reported epoch {batch.reward_epoch} already")
     for entry in batch.entries:
-        level = run.overlay.entry(service_key(entry.owner), ServiceLevel)
-        if level is None or not level.devices:
-            raise Refused("tx_unknown_device", f"{entry.owner.hex()} has no registered device")
+        if run.overlay.entry(service_key(entry.owner), ServiceLevel) is None:
+            # Whoever had one may be reported: a revocation in the last moment must not void a whole batch.
+            raise Refused("tx_unknown_device", f"{entry.owner.hex()} never registered a device")
     reference = BatchReference(sender, batch.root, batch.count, batch.bytes, batch.sum, run.height)
     run.overlay.set_entry(key, Batch(reference, batch.entries))
     known = run.overlay.entry(reporters_key(batch.reward_epoch), Reporters) or Reporters(())

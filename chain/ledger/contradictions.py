@@ -14,12 +14,13 @@ import msgspec
 from chain.crypto.keys import PublicKey
 from chain.errors import Refused
 from chain.ledger.block import Event, Execution
+from chain.ledger.devices import last_known
 from chain.ledger.service_levels import service_level_of, with_figures
 from chain.proofs import records
 from chain.proofs.delegation import open_delegation
 from chain.wire import cbor
 from chain.wire.offences import SignedRecord, read_contradiction
-from chain.wire.state import Device, Entry, device_key, service_key
+from chain.wire.state import Entry, service_key
 
 
 class Offence(Entry, frozen=True):
@@ -42,7 +43,7 @@ def apply_contradiction(run: Execution, sender: bytes, body: list[Any]) -> tuple
     if not records.is_contradiction(first, second):
         raise Refused("tx_not_proven", "the records are the same, or have different devices, chains or numbers")
     said = first.record
-    device = run.overlay.entry(device_key(said.device), Device)
+    device = last_known(run.overlay, said.device)
     if device is None:
         raise Refused("tx_unknown_device", f"device {said.device.hex()} is not registered")
     key = offence_key(said.device, said.chain, said.seq)

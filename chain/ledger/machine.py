@@ -23,18 +23,22 @@ from chain.ledger.block import (
     refusal,
 )
 from chain.ledger.contradictions import apply_contradiction
-from chain.ledger.devices import apply_device_register
+from chain.ledger.data_centers import apply_data_center_register, apply_data_center_revoke
+from chain.ledger.devices import apply_device_register, apply_device_revoke
 from chain.ledger.double_sign import apply_double_sign, punish_misbehavior
 from chain.ledger.downtime import SIGNING_KEY, count_signing, first_windows, follow_seats
 from chain.ledger.elections import cross_election_boundary, is_election_boundary
 from chain.ledger.epochs import clock_of, cross_boundaries, is_boundary
 from chain.ledger.fees import settle_fees
 from chain.ledger.genesis import MINING, Genesis, unassigned
+from chain.ledger.governance import apply_parameter_change, apply_role
 from chain.ledger.jail import apply_unjail
+from chain.ledger.multisig import apply_multisig_approve, apply_multisig_create, apply_multisig_spend
 from chain.ledger.operators import Operator, operator_of, put_operator, put_validator
 from chain.ledger.overlay import Overlay, State
 from chain.ledger.parameters import PARAMETERS_KEY
 from chain.ledger.participation import count_participation, precommits_by_operator
+from chain.ledger.payments import apply_donation, apply_multi_send
 from chain.ledger.payouts import pay, payouts_pending
 from chain.ledger.pog import apply_pog_commit
 from chain.ledger.producer_keys import apply_add_key, apply_rotate_key
@@ -73,6 +77,16 @@ _APPLY = {
     kinds.POG_COMMIT: apply_pog_commit,
     kinds.DOUBLE_SIGN: apply_double_sign,
     kinds.CONTRADICTION: apply_contradiction,
+    kinds.MULTI_SEND: apply_multi_send,
+    kinds.DONATION: apply_donation,
+    kinds.MULTISIG_CREATE: apply_multisig_create,
+    kinds.MULTISIG_SPEND: apply_multisig_spend,
+    kinds.MULTISIG_APPROVE: apply_multisig_approve,
+    kinds.ROLE: apply_role,
+    kinds.PARAMETER_CHANGE: apply_parameter_change,
+    kinds.DATA_CENTER_REGISTER: apply_data_center_register,
+    kinds.DATA_CENTER_REVOKE: apply_data_center_revoke,
+    kinds.DEVICE_REVOKE: apply_device_revoke,
 }
 
 

@@ -100,6 +100,15 @@ def put_operator(overlay: Overlay, address: bytes, operator: Operator, p: Parame
         overlay.set_entry(STAKE_KEY, Stake(total_stake(overlay) + change))
 
 
+def relist(overlay: Overlay, p: Parameters) -> None:
+    """After the minimum bond changed: drop who no longer reaches it (who now does is listed with its next bond)."""
+    listed = tuple(each for each in listed_operators(overlay) if is_listed(operator_at(overlay, each), p))
+    if listed != listed_operators(overlay):
+        overlay.set_entry(OPERATORS_KEY, Operators(listed))
+        bonds = [operator.bond_atto for each in listed if (operator := operator_at(overlay, each)) is not None]
+        overlay.set_entry(STAKE_KEY, Stake(sum(bonds)))
+
+
 def total_stake(overlay: Overlay) -> int:
     """The bonds of all listed operators, in atto."""
     stake = overlay.entry(STAKE_KEY, Stake)
@@ -129,6 +138,7 @@ __all__ = [
     "operator_of",
     "put_operator",
     "put_validator",
+    "relist",
     "total_stake",
     "validator_key",
     "vrf_key",

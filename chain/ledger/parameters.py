@@ -86,6 +86,9 @@ class Parameters:
     downtime_window_blocks: int = 10_000
     downtime_min_signed_permille: int = 500
     downtime_jail_s: int = 600
+    # Deciding
+    motion_s: int = 7 * 86_400
+    multisig_spend_s: int = 7 * 86_400
     # Limits
     credits_per_block: int = 10_000
     unbonds_per_block: int = 1_000

@@ -18,7 +18,7 @@ from chain.crypto.keys import PublicKey
 from chain.errors import Malformed
 from chain.wire import cbor
 from chain.wire.amounts import MAX_AMOUNT
-from chain.wire.kinds import DEVICE_REGISTER, POG_COMMIT, PROOF_BATCH, TRANSFER, Content
+from chain.wire.kinds import DEVICE_REGISTER, DEVICE_REVOKE, POG_COMMIT, PROOF_BATCH, TRANSFER, Content
 
 DEVICE_REGISTER_TAG = "dccn/device-register/v1"
 MAX_ENTRIES = 10_000
@@ -85,6 +85,11 @@ def device_register(device: PublicKey, signature: bytes) -> Content:
     return DEVICE_REGISTER, [device.cose(), signature]
 
 
+def device_revoke(device: bytes) -> Content:
+    """`[device id]` by the owner."""
+    return DEVICE_REVOKE, [device]
+
+
 def device_register_bytes(chain_id: str, owner: bytes, device: PublicKey) -> bytes:
     """What a device signs to become `owner`'s (20 bytes) on this chain."""
     return cbor.encode([DEVICE_REGISTER_TAG, chain_id, owner, device_id(device)])
@@ -112,6 +117,13 @@ def read_device_register(body: Sequence[Any]) -> DeviceRegister:
     if len(body) != 2 or not _is_bytes(body[1], 64):
         raise Malformed("malformed", "a registration is [device COSE_Key, signature of 64 bytes]")
     return DeviceRegister(PublicKey.from_cose(body[0]), body[1])
+
+
+def read_device_revoke(body: Sequence[Any]) -> bytes:
+    """The device id (32 bytes)."""
+    if len(body) != 1 or not _is_bytes(body[0], 32):
+        raise Malformed("malformed", "a revocation is [device id of 32 bytes]")
+    return bytes(body[0])
 
 
 def read_proof_batch(body: Sequence[Any]) -> ProofBatch:

@@ -6,30 +6,50 @@ from typing import Any
 
 BEACON = 0
 TRANSFER = 1
+MULTI_SEND = 2
 BOND = 3
 UNBOND = 4
 ADD_KEY = 5
 ROTATE_KEY = 6
 UNJAIL = 7
+DATA_CENTER_REGISTER = 8
 DEVICE_REGISTER = 9
 PROOF_BATCH = 10
+ROLE = 20
+PARAMETER_CHANGE = 21
+DONATION = 23
 POG_COMMIT = 24
 DOUBLE_SIGN = 27
 CONTRADICTION = 28
+DEVICE_REVOKE = 29
+MULTISIG_CREATE = 30
+MULTISIG_SPEND = 31
+MULTISIG_APPROVE = 32
+DATA_CENTER_REVOKE = 33
 
 TYPES: dict[int, str] = {
     BEACON: "beacon",
     TRANSFER: "transfer",
+    MULTI_SEND: "multi_send",
     BOND: "bond",
     UNBOND: "unbond",
     ADD_KEY: "add_key",
     ROTATE_KEY: "rotate_key",
     UNJAIL: "unjail",
+    DATA_CENTER_REGISTER: "data_center_register",
     DEVICE_REGISTER: "device_register",
     PROOF_BATCH: "proof_batch",
+    ROLE: "role",
+    PARAMETER_CHANGE: "parameter_change",
+    DONATION: "donation",
     POG_COMMIT: "pog_commit",
     DOUBLE_SIGN: "double_sign",
     CONTRADICTION: "contradiction",
+    DEVICE_REVOKE: "device_revoke",
+    MULTISIG_CREATE: "multisig_create",
+    MULTISIG_SPEND: "multisig_spend",
+    MULTISIG_APPROVE: "multisig_approve",
+    DATA_CENTER_REVOKE: "data_center_revoke",
 }
 
 Content = tuple[int, list[Any]]

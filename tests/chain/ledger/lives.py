@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from chain.crypto.address import device_id, validator_address
 from chain.proofs.delegation import Delegation, sign_delegation
 from chain.proofs.records import Record, sign_record
-from chain.wire import offences, staking
-from chain.wire.bodies import BatchEntry
+from chain.wire import data_centers, governance, offences, payments, staking
+from chain.wire.bodies import BatchEntry, device_revoke
 from chain.wire.cometbft import BlockID, PartSetHeader
 from chain.wire.transactions import ANKR, Content, Transaction, pog_commit, sponsor, transfer
 from chain.wire.votes import Vote
@@ -62,6 +62,11 @@ def _bond(name: str, one: int, two: int) -> Content:
     return staking.bond(1 + amount, registration)
 
 
+def treasury(number: int) -> bytes:
+    """An account that a person may have made with an early transaction."""
+    return payments.multisig_address(account(_person(number)), number % 3)
+
+
 def two_votes(operator: str, height: int, *, same: bool = False, chain_id: str = CHAIN) -> Content:
     """Two precommits of the operator's consensus key for one height, for different blocks unless `same`."""
     signer = key(f"{operator} consensus")
@@ -94,6 +99,21 @@ CONTENTS: dict[str, Callable[[str, int, int], Content]] = {
     "add_key": lambda name, one, two: staking.add_key(_keys(name, one)),
     "rotate_key": lambda name, one, two: staking.rotate_key(two % 2, _keys(name, one)),
     "unjail": lambda name, one, two: staking.unjail(),
+    "multi_send": lambda name, one, two: payments.multi_send(
+        [(account(_person(one + place)), two // 9) for place in range(1 + one % 3)]
+    ),
+    "donation": lambda name, one, two: payments.donation(1 + two // 9, "for all" if one % 2 else None),
+    "multisig_create": lambda name, one, two: payments.multisig_create(
+        [account(each) for each in (*PEOPLE[:3], RICH)], 1 + one % 3, two
+    ),
+    "multisig_fund": lambda name, one, two: transfer(treasury(one), two),
+    "multisig_spend": lambda name, one, two: payments.multisig_spend(treasury(one), [(account(_person(two)), two)]),
+    "multisig_approve": lambda name, one, two: payments.multisig_approve(treasury(one), two % 2),
+    "role": lambda name, one, two: governance.role(bool(one % 2), account(_person(two)), "a hub"),
+    "parameters": lambda name, one, two: governance.parameter_change({"sponsor_quota": 10 + two % 2}),
+    "data_center": lambda name, one, two: data_centers.data_center_register(name, "eu", bytes(32)),
+    "data_center_revoke": lambda name, one, two: data_centers.data_center_revoke(),
+    "device_revoke": lambda name, one, two: device_revoke(device_id(key(f"box-{one % 6}").public)),
     "double_sign": lambda name, one, two: two_votes(f"operator-{1 + one % 5}", 1 + two % 9, same=not one % 3),
     "contradiction": lambda name, one, two: two_records(f"box-{one % 6}", two % 3, two % 2),
 }
