@@ -23,8 +23,9 @@ _PATIENCE_S: Final = 2.0
 class Settings:
     """`listen` is the address that devices reach (its certificates carry it); the page stays on loopback.
 
-    A port of None is the remembered one, else the usual one, else a free one. `broker` is `host:port` of a broker that
-    somebody else runs, with this hub's CA and access list; None starts a private mosquitto.
+    A port of None is the remembered one, else the usual one, else a free one; once devices know it, it stays. `broker`
+    is `host:port` of a broker that somebody else runs, with this hub's CA and access list; None starts a private
+    mosquitto.
     """
 
     home: Path
@@ -76,8 +77,13 @@ def listen(settings: Settings) -> tuple[Ports, dict[str, socket.socket]]:
             wanted = asked[name] or remembered.get(name) or PREFERRED_PORTS[name]
             patience_s = _PATIENCE_S if asked[name] or name in remembered else 0.0
             found = _listen(host, wanted, patience_s)
-            if found is None and asked[name]:
-                raise Faulty("port_occupied", f"port {wanted} for {name} on {host}: another program listens there")
+            # Enrolled devices know two of the ports: moving away from them would lose the fleet.
+            known = name != "page" and name in remembered
+            if found is None and (asked[name] or known):
+                told = ", and enrolled devices know this port" if known else ""
+                raise Faulty(
+                    "port_occupied", f"port {wanted} for {name} on {host}: another program listens there{told}"
+                )
             sockets[name] = found or socket.create_server((host, 0), family=_family(host), backlog=BACKLOG)
     except BaseException:
         for sock in sockets.values():
