@@ -15,7 +15,8 @@ from chain.engines.cometbft.configuration import PeerSettings
 from chain.errors import Malformed
 
 DEFAULT_RPC_PORT = 26657
-MIN_RETAINED_BLOCKS = 100_000
+# Two weeks of blocks of one second: as far back as a light client may trust. Evidence is good for 100 000 blocks.
+RETAINED_BLOCKS, MIN_RETAINED_BLOCKS = 1_300_000, 100_000
 ENGINES = ("embedded", "cometbft")
 MAY_BE_ZERO = ("rpc.port", "p2p.port", "storage.retained_blocks", "p2p.max_inbound", "p2p.max_outbound")
 
@@ -40,7 +41,7 @@ class MempoolSettings:
 @dataclass(frozen=True, slots=True)
 class StorageSettings:
     history_heights: int = 128
-    retained_blocks: int = 200_000
+    retained_blocks: int = RETAINED_BLOCKS
 
 
 @dataclass(frozen=True, slots=True)

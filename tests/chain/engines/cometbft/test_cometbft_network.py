@@ -196,6 +196,32 @@ def test_all_nodes_killed_at_once_go_on_where_they_were(four: Network) -> None:
         assert all(node.rpc.tx(sha256(tx).digest()) is not None for node in four.nodes)
 
 
+def test_half_a_network_decides_nothing_and_the_whole_goes_on(four: Network) -> None:
+    frozen = [node.engine_pid() for node in four.nodes[2:]]
+    for pid in frozen:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        # One more block may be on its way; after that two of four have no two thirds.
+        stuck = wait_for(lambda: _still(four.nodes[0], for_s=4.0))
+        tx = four.payment()
+        assert four.nodes[0].rpc.broadcast_tx_sync(tx).code == 0
+        assert _still(four.nodes[1], for_s=3.0) in (stuck, stuck + 1)
+    finally:
+        for pid in frozen:
+            os.kill(pid, signal.SIGCONT)
+    reach(four, stuck + 5)
+    wait_for(lambda: all(node.rpc.tx(sha256(tx).digest()) is not None for node in four.nodes))
+    for height in range(stuck - 1, stuck + 5):
+        assert len(four.app_hashes(height)) == 1
+
+
+def _still(node: NodeProcess, for_s: float) -> int:
+    """The node's height if it is the same for this long, else 0."""
+    before = node.rpc.status().height
+    time.sleep(for_s)
+    return before if node.rpc.status().height == before else 0
+
+
 # The ledger's own elections need hours of proven work; this one takes a seat at height 12 and gives it back at 24.
 ELECTION = """
 import base64, json, sys
