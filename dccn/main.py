@@ -12,7 +12,7 @@ import typer
 
 from chain.errors import DccnError
 from dccn import __version__
-from dccn.commands import agent, demo, elect, hub, light, node, proof, query, tx, vrf, wallet, why
+from dccn.commands import agent, demo, elect, hub, index, light, node, proof, query, tx, vrf, wallet, why
 
 app = typer.Typer(
     name="dccn",
@@ -26,6 +26,7 @@ app = typer.Typer(
 app.command(name="demo")(demo.demo)
 app.add_typer(hub.app, name="hub")
 app.add_typer(agent.app, name="agent")
+node.app.add_typer(index.app, name="index")
 app.add_typer(node.app, name="node")
 app.add_typer(wallet.app, name="wallet")
 app.add_typer(tx.app, name="tx")

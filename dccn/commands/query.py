@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from chain.errors import Malformed, Refused
-from dccn.homes import data_home
+from dccn.commands.index import Database, index_file
 from dccn.output import Json, emit, hex_bytes
 from dccn.wallets import DEFAULT_NODE, Rpc, Somebody, TrustedHeader, WalletHome, book_in, chain_at
 
@@ -198,6 +199,67 @@ def device(
     tell(client, result, found.height, said, as_json)
 
 
+@app.command()
+def history(
+    who: Annotated[
+        str | None, typer.Argument(metavar="[ADDRESS|NAME]", help="An address (ankr1…) or the name of a wallet.")
+    ] = None,
+    tx: Annotated[str | None, typer.Option(metavar="HASH", help="A transaction instead.")] = None,
+    height: Annotated[int | None, typer.Option(min=1, help="A whole block instead.")] = None,
+    device: Annotated[str | None, typer.Option(metavar="DEVICE", help="A device instead, 64 hex digits.")] = None,
+    deal: Annotated[str | None, typer.Option(metavar="DEAL", help="A deal instead, in hex digits.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many, newest first.")] = 20,
+    before: Annotated[
+        str | None, typer.Option(metavar="HEIGHT:POSITION", help="Go on after the last one of a page.")
+    ] = None,
+    db: Database = None,
+    wallet: WalletHome = None,
+    as_json: Json = False,
+) -> None:
+    """What happened, from the index of dccn node index run; codes and transactions were proven when it was written."""
+    from chain.history.schema import read_index
+    from chain.history.search import History
+    from chain.history.shown import block_document, happening_document, line
+
+    asked = {"address": who, "tx": tx, "height": height, "device": device, "deal": deal}
+    if sum(value is not None for value in asked.values()) != 1:
+        raise Malformed("usage", "dccn query history takes one of ADDRESS, --tx, --height, --device and --deal")
+    path = index_file(db)
+    found = History(read_index(path))
+    if height is not None:
+        block = found.by_height(height)
+        if block is None:
+            raise Refused(
+                "height_unknown", f"the index {path} goes from height {found.range()[0]} to {found.range()[1]}"
+            )
+        shown = block_document(block)["happenings"]
+    elif tx is not None:
+        shown = [happening_document(one) for one in found.by_hash(hex_bytes(tx, "--tx", 32))]
+    else:
+        kind = next(name for name, value in asked.items() if value is not None)
+        value = searched(kind, who, device, deal, wallet)
+        shown = [happening_document(one) for one in found.by_mention(kind, value, limit, page_start(before))]
+    low, high = found.range()
+    result = {"ok": True, "chain_id": found.chain_id, "indexed": [low, high], "happenings": shown}
+    text = "\n".join(line(one) for one in shown) or "nothing"
+    emit(result, f"{text}\n(index of {found.chain_id}, heights {low} to {high})", as_json=as_json)
+
+
+def searched(kind: str, who: str | None, device: str | None, deal: str | None, wallet: Path | None) -> bytes:
+    if kind == "device":
+        return hex_bytes(device or "", "--device", 32)
+    return hex_bytes(deal or "", "--deal") if kind == "deal" else book_in(wallet).resolve(who or "")
+
+
+def page_start(before: str | None) -> tuple[int, int] | None:
+    if before is None:
+        return None
+    match = re.fullmatch(r"(\d{1,18}):(-1|\d{1,9})", before, re.ASCII)
+    if match is None:
+        raise Malformed("usage", f"--before takes HEIGHT:POSITION of the last one seen, not {before!r}")
+    return int(match[1]), int(match[2])
+
+
 def tell(client: ChainClient, result: dict[str, Any], height: int, text: str, as_json: bool) -> None:
     """Print an answer with what it stands on."""
     shown = {"ok": True, **result, "verified_height": height, "chain_id": client.chain_id, "trusted": client.trusted}
@@ -230,12 +292,3 @@ def in_ankr(shown: dict[str, Any]) -> dict[str, Any]:
         name.removesuffix("_atto"): f"{format_ankr(int(value))} ANKR" if name.endswith("_atto") else value
         for name, value in shown.items()
     }
-
-
-def index_file(chosen: Path | None) -> Path:
-    return chosen or data_home("index") / "history.sqlite"
-
-
-def only_one(**given: object) -> None:
-    if sum(value is not None for value in given.values()) != 1:
-        raise Malformed("usage", "dccn query history takes exactly one of ADDRESS, --tx, --height, --device and --deal")

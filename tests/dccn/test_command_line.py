@@ -28,6 +28,16 @@ COMMANDS = [
     ["elect", "proposer"],
     ["vrf", "prove"],
     ["vrf", "verify"],
+    *(
+        ["wallet", name]
+        for name in ("create", "import", "watch", "list", "show", "export", "rename", "password", "remove")
+    ),
+    *(["tx", name] for name in ("send", "prepare", "sign", "broadcast", "show", "wait")),
+    *(["query", name] for name in ("balance", "account", "reward", "supply", "epoch", "parameters", "validators")),
+    ["query", "device"],
+    ["query", "history"],
+    ["node", "index", "run"],
+    ["node", "index", "serve"],
 ]
 
 

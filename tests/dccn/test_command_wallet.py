@@ -213,3 +213,28 @@ def test_queries_answer_with_what_they_stand_on(rich: Wallet, node: NodeUnderTes
         node.next_blocks()
     assert int(rich("query", "epoch")["emission_atto"]) > 0
     assert rich("query", "epoch", "99999", code=1)["code"] == "not_found"
+
+
+def test_history_is_found_by_address_transaction_and_height(rich: Wallet, tmp_path: Path) -> None:
+    friend = rich("wallet", "create", "friend")["address"]
+    paid = rich("tx", "send", "hub", "friend", "7")
+    db = ("--db", str(tmp_path / "h.sqlite"))
+    ran = rich.dccn("query", "history", friend, *db)
+    assert ran.code == 2 and "dccn node index run" in ran.err
+    indexed = rich.dccn("node", "index", "run", "--rpc", rich.url, *db, "--once")
+    assert indexed.code == 0
+
+    def history(*arguments: str, code: int = 0) -> Any:
+        ran = rich.dccn("query", "history", *arguments, *db, "--wallet", str(rich.folder / "w"), "--json")
+        assert ran.code == code, ran.err
+        return ran.document
+
+    (one,) = history("friend")["happenings"]
+    assert (one["hash"], one["amount"], one["to"], one["proven_roles"]) == (paid["hash"], "7", friend, ["to"])
+    assert history("--tx", paid["hash"])["happenings"][0]["height"] == paid["height"]
+    assert paid["hash"] in [each["hash"] for each in history("--height", str(paid["height"]))["happenings"]]
+    assert history("--device", "00" * 32)["happenings"] == []
+    assert history("friend", "--before", f"{one['height']}:{one['position']}")["happenings"] == []
+    for wrong in ((), ("friend", "--tx", "00"), ("--tx", "zz"), ("friend", "--before", "x")):
+        history(*wrong, code=2)
+    history("--height", "99999999", code=1)

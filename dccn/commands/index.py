@@ -1,0 +1,120 @@
+"""`dccn node index`: a searchable history beside the node, in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from chain.errors import Unavailable
+from dccn.homes import data_home
+from dccn.output import Json, emit, note
+from dccn.wallets import DEFAULT_NODE, Rpc
+
+if TYPE_CHECKING:
+    from chain.history.indexer import Progress
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="A searchable history of the chain: follow blocks into a file, look at it with dccn query history or a page.",
+)
+
+Database = Annotated[
+    Path | None,
+    typer.Option("--db", metavar="FILE", help="The index. [default: ~/.local/share/dccn/index/history.sqlite]"),
+]
+PAUSE_S, PAUSE_MAX_S = 0.5, 30.0
+
+
+def index_file(chosen: Path | None) -> Path:
+    return chosen or data_home("index") / "history.sqlite"
+
+
+@app.command()
+def run(
+    rpc: Rpc = DEFAULT_NODE,
+    db: Database = None,
+    trust: Annotated[
+        str | None,
+        typer.Option(metavar="HEIGHT:HASH", help="A header that somebody vouches for; the index must lead to it."),
+    ] = None,
+    once: Annotated[bool, typer.Option("--once", help="Stop when the newest block is reached.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Follow a node into the index until stopped; may be killed at any time and goes on where it was."""
+    from chain.history.indexer import Indexer
+    from chain.history.schema import open_index
+    from chain.light.rpc import RpcClient
+    from chain.wallet.trust import Trust
+
+    named = None if trust is None else Trust.parse(trust)
+    path = index_file(db)
+    vouched = None if named is None else (named.height, named.hash)
+    indexer = Indexer(RpcClient(rpc, timeout_s=30.0), open_index(path), vouched)
+    stop = stopped_by_signals()
+
+    def told(progress: Progress) -> None:
+        if as_json:
+            event = {
+                "event": "indexed",
+                "blocks": progress.blocks,
+                "height": progress.height,
+                "newest": progress.newest,
+            }
+            print(json.dumps(event, separators=(",", ":")), flush=True)
+        else:
+            note(f"indexed to height {progress.height} of {progress.newest}")
+
+    wait_s = PAUSE_S
+    while not stop.is_set():
+        try:
+            indexer.follow(told, lambda: not once and not stop.wait(PAUSE_S))
+            break
+        except Unavailable as error:
+            if once:
+                raise
+            note(f"dccn: {error}; again in {wait_s:.0f} s")
+            stop.wait(wait_s)
+            wait_s = min(PAUSE_MAX_S, wait_s * 2)
+    if once:
+        emit(
+            {"ok": True, "db": str(path), "height": indexer.height}, f"{path}: height {indexer.height}", as_json=as_json
+        )
+
+
+@app.command()
+def serve(
+    db: Database = None,
+    listen: Annotated[str, typer.Option(metavar="ADDRESS", help="Where the page listens.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8090,
+    as_json: Json = False,
+) -> None:
+    """Show the index as plain pages: blocks, transactions, addresses, devices, deals."""
+    from chain.history.page import page_server
+    from chain.history.schema import read_index
+
+    server = page_server(read_index(index_file(db)), listen, port)
+    stop = stopped_by_signals()
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://{listen}:{server.server_address[1]}"
+    emit({"event": "ready", "url": url}, f"the explorer is at {url}", as_json=as_json)
+    stop.wait()
+    server.shutdown()
+
+
+def stopped_by_signals() -> threading.Event:
+    """Set by SIGTERM and SIGINT; outside of the main thread only by whoever holds it."""
+    stop = threading.Event()
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        stop.set()
+
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, on_signal)
+    return stop
