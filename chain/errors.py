@@ -75,6 +75,9 @@ REGISTRY: dict[str, ErrorCode] = {
     "tx_not_proven": ErrorCode(
         29, "The evidence does not prove what it should.", "Send what was signed, unchanged, with its signatures."
     ),
+    "tx_unknown_batch": ErrorCode(
+        39, "No such batch waits for its settlement.", "Dispute a batch within its challenge window."
+    ),
     "tx_not_registered": ErrorCode(38, "Nothing of this kind is registered.", "Register it first."),
     "mempool_full": ErrorCode(
         24, "The node's queue of transactions is full.", "Wait for the next block and send it again."

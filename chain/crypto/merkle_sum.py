@@ -60,20 +60,25 @@ def proofs(leaves: Sequence[Leaf], indices: Sequence[int]) -> list[list[Node]]:
 
 def verify(root: bytes, total_sum: int, leaf: Leaf, index: int, count: int, path: Sequence[Node]) -> bool:
     """Whether `leaf` is number `index` of `count` under `root`, and the sums add up to `total_sum`."""
+    return climb(leaf, index, count, path) == (root, total_sum)
+
+
+def climb(leaf: Leaf, index: int, count: int, path: Sequence[Node]) -> Node | None:
+    """The root hash and total that `path` leads to from leaf `index` of `count`; None for a path of another shape."""
     if not 0 <= index < count or not 0 <= leaf.sum < SUM_LIMIT:
-        return False
+        return None
     node, last, used = leaf_node(leaf), count - 1, 0
     while last:
         if index ^ 1 <= last:
             if used == len(path):
-                return False
+                return None
             sibling = path[used]
             if len(sibling[0]) != 32 or not 0 <= sibling[1] < SUM_LIMIT or node[1] + sibling[1] >= SUM_LIMIT:
-                return False
+                return None
             node = join(sibling, node) if index & 1 else join(node, sibling)
             used += 1
         index, last = index >> 1, last >> 1
-    return used == len(path) and node == (root, total_sum)
+    return node if used == len(path) else None
 
 
 def leaf_node(leaf: Leaf) -> Node:

@@ -82,6 +82,14 @@ def take_batches(overlay: Overlay, reward_epoch: int) -> tuple[Batch, ...]:
     return tuple(batches)
 
 
+def drop_batch(overlay: Overlay, reward_epoch: int, hub: bytes) -> None:
+    """Forget a batch that is void."""
+    reporters = overlay.entry(reporters_key(reward_epoch), Reporters) or Reporters(())
+    others = tuple(each for each in reporters.hubs if each != hub)
+    overlay.set_entry(batch_key(reward_epoch, hub), None)
+    overlay.set_entry(reporters_key(reward_epoch), Reporters(others) if others else None)
+
+
 def merge_entries(batches: tuple[Batch, ...]) -> list[BatchEntry]:
     """One entry per owner, ascending: counts and work of all hubs added up, of latencies the worst."""
     merged: dict[bytes, BatchEntry] = {}

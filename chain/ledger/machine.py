@@ -25,11 +25,13 @@ from chain.ledger.block import (
 from chain.ledger.contradictions import apply_contradiction
 from chain.ledger.data_centers import apply_data_center_register, apply_data_center_revoke
 from chain.ledger.devices import apply_device_register, apply_device_revoke
+from chain.ledger.disputes import apply_proof_challenge, apply_proof_response
 from chain.ledger.double_sign import apply_double_sign, punish_misbehavior
 from chain.ledger.downtime import SIGNING_KEY, count_signing, first_windows, follow_seats
 from chain.ledger.elections import cross_election_boundary, is_election_boundary
 from chain.ledger.epochs import clock_of, cross_boundaries, is_boundary
 from chain.ledger.fees import settle_fees
+from chain.ledger.frauds import apply_fraud_proof
 from chain.ledger.genesis import MINING, Genesis, unassigned
 from chain.ledger.governance import apply_parameter_change, apply_role
 from chain.ledger.jail import apply_unjail
@@ -77,6 +79,9 @@ _APPLY = {
     kinds.POG_COMMIT: apply_pog_commit,
     kinds.DOUBLE_SIGN: apply_double_sign,
     kinds.CONTRADICTION: apply_contradiction,
+    kinds.PROOF_CHALLENGE: apply_proof_challenge,
+    kinds.PROOF_RESPONSE: apply_proof_response,
+    kinds.FRAUD_PROOF: apply_fraud_proof,
     kinds.MULTI_SEND: apply_multi_send,
     kinds.DONATION: apply_donation,
     kinds.MULTISIG_CREATE: apply_multisig_create,
@@ -118,6 +123,7 @@ def init_chain(state: State, genesis: Genesis) -> None:
         mining_atto=left.pop(MINING),
         reward_pool_atto=0,
         payable_atto=0,
+        escrow_atto=0,
         reserved=tuple(sorted(left.items())),
     )
     overlay.set_entry(SUPPLY_KEY, supply)

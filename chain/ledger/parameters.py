@@ -86,6 +86,10 @@ class Parameters:
     downtime_window_blocks: int = 10_000
     downtime_min_signed_permille: int = 500
     downtime_jail_s: int = 600
+    challenge_bond_atto: int = 100 * ANKR
+    challenge_response_s: int = 6 * 3_600
+    withheld_slash_ppm: int = 5_000
+    false_batch_slash_ppm: int = 10_000
     # Deciding
     motion_s: int = 7 * 86_400
     multisig_spend_s: int = 7 * 86_400
@@ -123,6 +127,7 @@ class Parameters:
             pog_period_epochs=2,
             pog_window_s=3,
             unbonding_s=600,
+            challenge_response_s=2,
         )
 
     @classmethod

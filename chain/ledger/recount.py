@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import msgspec
 
 from chain.errors import Faulty
+from chain.ledger.disputes import CHALLENGES_PREFIX, Challenges
 from chain.ledger.payouts import PAYOUT_PREFIX, Payments
 from chain.wire.operators import OPERATOR_PREFIX, UNBONDING_PREFIX, Operator, Unbonding
 from chain.wire.state import ACCOUNT_PREFIX, SUPPLY_KEY, Account, Supply
@@ -14,7 +15,7 @@ from chain.wire.state import ACCOUNT_PREFIX, SUPPLY_KEY, Account, Supply
 
 def recount(entries: Iterable[tuple[bytes, bytes]]) -> Supply:
     """The supply with its parts counted anew from all entries of the state; pools and reserved shares as maintained."""
-    accounts = bonds = payable = 0
+    accounts = bonds = payable = escrow = 0
     maintained: Supply | None = None
     for key, value in entries:
         if key.startswith(ACCOUNT_PREFIX):
@@ -23,10 +24,14 @@ def recount(entries: Iterable[tuple[bytes, bytes]]) -> Supply:
             bonds += Operator.decode(value).bond_atto
         elif key.startswith(UNBONDING_PREFIX):
             bonds += Unbonding.decode(value).amount_atto
+        elif key.startswith(CHALLENGES_PREFIX):
+            escrow += sum(challenge.bond_atto for challenge in Challenges.decode(value).open)
         elif key.startswith(PAYOUT_PREFIX):
             payable += sum(payment.amount_atto for payment in Payments.decode(value).payments)
         elif key == SUPPLY_KEY:
             maintained = Supply.decode(value)
     if maintained is None:
         raise Faulty("state_corrupt", "the state has no supply: it was never initialised")
-    return msgspec.structs.replace(maintained, accounts_atto=accounts, bonds_atto=bonds, payable_atto=payable)
+    return msgspec.structs.replace(
+        maintained, accounts_atto=accounts, bonds_atto=bonds, payable_atto=payable, escrow_atto=escrow
+    )

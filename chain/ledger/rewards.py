@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from chain.ledger.batches import Batch, merge_entries, take_batches
 from chain.ledger.block import Event, Execution
+from chain.ledger.disputes import stands
 from chain.ledger.emission import emission, split_emission
 from chain.ledger.factors import Factors, fees_pot, provider_rewards, stake_held, sum_factors
 from chain.ledger.operators import operator_at
@@ -36,11 +37,11 @@ class _Earned(NamedTuple):
 def close_epoch(run: Execution, epoch: int) -> None:
     """Share out at the boundary that ends `epoch`, which the block `run` crosses; credits follow by `payouts.pay`."""
     p = run.parameters
+    settled = settled_epoch(epoch, p.challenge_window_epochs)
+    batches = () if settled is None else _undisputed(run, settled)
     supply = supply_of(run.overlay)
     emitted = emission(supply.mining_atto, p.reward_epoch_s, p.emission_horizon_h)
     pools = split_emission(emitted + supply.reward_pool_atto, p)
-    settled = settled_epoch(epoch, p.challenge_window_epochs)
-    batches = () if settled is None else take_batches(run.overlay, settled)
     earned = _Earned(
         providers={} if settled is None else _provider_rewards(run, settled, epoch, batches, pools.providers),
         producers=count_rewards(pools.producers, dict(participation(run.overlay)), epoch),
@@ -72,6 +73,12 @@ def close_epoch(run: Execution, epoch: int) -> None:
         mining_left_atto=supply_of(run.overlay).mining_atto,
     )
     _keep_summary(run, summary)
+
+
+def _undisputed(run: Execution, settled: int) -> tuple[Batch, ...]:
+    """The epoch's batches, without those whose hub owes an answer."""
+    batches = take_batches(run.overlay, settled)
+    return tuple(batch for batch in batches if stands(run, settled, batch.reference.hub))
 
 
 def settled_epoch(closed_epoch: int, window_epochs: int) -> int | None:

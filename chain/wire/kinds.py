@@ -18,6 +18,9 @@ PROOF_BATCH = 10
 ROLE = 20
 PARAMETER_CHANGE = 21
 DONATION = 23
+PROOF_CHALLENGE = 11
+PROOF_RESPONSE = 12
+FRAUD_PROOF = 13
 POG_COMMIT = 24
 DOUBLE_SIGN = 27
 CONTRADICTION = 28
@@ -39,6 +42,9 @@ TYPES: dict[int, str] = {
     DATA_CENTER_REGISTER: "data_center_register",
     DEVICE_REGISTER: "device_register",
     PROOF_BATCH: "proof_batch",
+    PROOF_CHALLENGE: "proof_challenge",
+    PROOF_RESPONSE: "proof_response",
+    FRAUD_PROOF: "fraud_proof",
     ROLE: "role",
     PARAMETER_CHANGE: "parameter_change",
     DONATION: "donation",

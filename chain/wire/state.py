@@ -223,19 +223,25 @@ class EpochSummary(Entry, frozen=True):
 
 
 class Supply(Entry, frozen=True):
-    """The parts whose sum is the constant supply; `reserved` are the shares that no account holds yet."""
+    """The parts whose sum is the constant supply.
+
+    `bonds_atto` holds what is unbonding too, `escrow_atto` deals and bonds of challenges; `reserved` are the shares
+    that no account holds yet.
+    """
 
     accounts_atto: int
     bonds_atto: int
     mining_atto: int
     reward_pool_atto: int
     payable_atto: int
+    escrow_atto: int
     reserved: tuple[tuple[str, int], ...]
 
     @property
     def total_atto(self) -> int:
-        pools = self.accounts_atto + self.bonds_atto + self.mining_atto + self.reward_pool_atto + self.payable_atto
-        return pools + sum(amount for _, amount in self.reserved)
+        held = self.accounts_atto + self.bonds_atto + self.escrow_atto
+        pools = self.mining_atto + self.reward_pool_atto + self.payable_atto
+        return held + pools + sum(amount for _, amount in self.reserved)
 
 
 class Clock(Entry, frozen=True):

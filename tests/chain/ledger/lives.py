@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from chain.crypto.address import device_id, validator_address
 from chain.proofs.delegation import Delegation, sign_delegation
 from chain.proofs.records import Record, sign_record
-from chain.wire import data_centers, governance, offences, payments, staking
+from chain.wire import data_centers, disputes, governance, offences, payments, staking
 from chain.wire.bodies import BatchEntry, device_revoke
 from chain.wire.cometbft import BlockID, PartSetHeader
 from chain.wire.transactions import ANKR, Content, Transaction, pog_commit, sponsor, transfer
@@ -91,6 +91,7 @@ def two_records(device: str, seq: int, difference: int) -> Content:
     return offences.contradiction(signed_record(device, seq, 7), signed_record(device, seq, 7 + difference))
 
 
+LEAF = disputes.LeafProof(0, 1, (), b"leaf")
 CONTENTS: dict[str, Callable[[str, int, int], Content]] = {
     "transfer": lambda name, one, two: transfer(account(_person(one)), two),
     "commit": lambda name, one, two: pog_commit(account("hub"), one % 30, bytes(32), 1),
@@ -114,6 +115,11 @@ CONTENTS: dict[str, Callable[[str, int, int], Content]] = {
     "data_center": lambda name, one, two: data_centers.data_center_register(name, "eu", bytes(32)),
     "data_center_revoke": lambda name, one, two: data_centers.data_center_revoke(),
     "device_revoke": lambda name, one, two: device_revoke(device_id(key(f"box-{one % 6}").public)),
+    "challenge": lambda name, one, two: disputes.proof_challenge(one % 4, account("hub"), two % 12),
+    "response": lambda name, one, two: disputes.proof_response(one % 4, account("hub"), LEAF, bytes(9)),
+    "fraud": lambda name, one, two: disputes.fraud_proof(
+        one % 4, account("hub"), disputes.FRAUDS[two % 6], LEAF, LEAF, bytes(32) if one % 2 else one
+    ),
     "double_sign": lambda name, one, two: two_votes(f"operator-{1 + one % 5}", 1 + two % 9, same=not one % 3),
     "contradiction": lambda name, one, two: two_records(f"box-{one % 6}", two % 3, two % 2),
 }

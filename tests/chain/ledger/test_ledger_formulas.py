@@ -141,6 +141,7 @@ def test_the_demo_differs_from_production_in_its_periods_alone() -> None:
     assert {name for name in demo if demo[name] != production[name]} == {
         "block_interval_ms", "empty_block_interval_ms", "reward_epoch_s", "election_epoch_s",
         "challenge_window_epochs", "record_interval_ms", "pog_period_epochs", "pog_window_s", "unbonding_s",
+            "challenge_response_s",
     }  # fmt: skip
     assert (demo["block_interval_ms"], demo["reward_epoch_s"], demo["pog_window_s"]) == (500, 3, 3)
 
