@@ -21,6 +21,8 @@ from chain.engines.cometbft import binary, supervisor
 from chain.engines.cometbft.configuration import CometConfiguration, PeerSettings, node_id, prepare
 from chain.engines.cometbft.supervisor import RestartPolicy, Supervisor
 from chain.errors import Faulty, Unavailable
+from chain.node.rpc_methods import COMET_VERSION
+from tools.engines import cometbft as pinned
 
 HASTY = RestartPolicy(first_pause_s=0.01, longest_pause_s=0.02, settled_s=60, early_deaths=3, stop_grace_s=5)
 
@@ -165,3 +167,8 @@ def test_a_binary_of_another_series_is_refused(tmp_path: Path) -> None:
         binary.find(path)
     with pytest.raises(Unavailable):
         binary.find(str(tmp_path / "absent"))
+
+
+def test_the_version_that_is_brought_is_the_one_that_is_run_and_reported() -> None:
+    assert binary.VERSION == pinned.VERSION == COMET_VERSION
+    assert pinned.binary() == binary.cache() / "engines" / f"cometbft-{binary.VERSION}" / "cometbft"
