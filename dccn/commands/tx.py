@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from chain.errors import Malformed, Refused
+from chain.errors import Malformed, Refused, Unavailable
 from dccn.output import Json, emit, hex_bytes, note, read_json
 from dccn.wallets import (
     DEFAULT_NODE,
@@ -82,12 +82,16 @@ def send(
             client.check_funds(unsigned, atto)
             signed = client.sign(secret.key, unsigned)
             outbox.put(Sent(client.chain_id, signed, once))
-    if before is None:
-        try:
-            client.send(signed)
-        except Refused:
+    try:
+        client.send(signed)
+    except Refused:
+        if before is None:
             outbox.forget(signed.hash)
+        if before is None or not wait:
             raise
+    except Unavailable:
+        note(f"dccn: {signed.hash.hex()} is signed and may have arrived; dccn tx wait {signed.hash.hex()} goes on.")
+        raise
     finish(client, signed, wait, timeout, as_json)
 
 

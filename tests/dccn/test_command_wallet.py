@@ -8,8 +8,11 @@ from typing import Any
 
 import pytest
 
+from chain.errors import Unavailable
 from chain.wallet import keystore
+from chain.wallet.client import ChainClient
 from chain.wallet.keystore import ScryptCost
+from chain.wire.transactions import Transaction
 from tests.chain.node.conftest import HUB, NodeUnderTest, node
 
 __all__ = ["node"]
@@ -147,6 +150,41 @@ def test_once_pays_once(rich: Wallet) -> None:
     assert first["hash"] == second["hash"] and rich("query", "balance", "landlord")["balance"] == "3"
     other = rich("tx", "send", "hub", "landlord", "4", "--once", "rent-2026-05", code=1)
     assert other["code"] == "tx_duplicate"
+
+
+def test_a_payment_that_was_cut_between_signing_and_sending_goes_out_once(
+    rich: Wallet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rich("wallet", "create", "tenant")
+    rent = ("tx", "send", "hub", "tenant", "3", "--once", "cut")
+
+    def cut(self: ChainClient, signed: Transaction) -> bytes:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ChainClient, "send", cut)
+        ran = rich.dccn(
+            *(*rent, "--wallet", str(rich.folder / "w"), "--rpc", rich.url, "--password-file", str(rich.password))
+        )
+        assert ran.code == 130
+    sent = rich(*rent, "--no-wait")
+    assert rich("tx", "wait", sent["hash"])["ok"] and rich(*rent)["hash"] == sent["hash"]
+    assert rich("query", "balance", "tenant")["balance"] == "3"
+
+
+def test_a_payment_to_a_node_that_is_gone_says_how_to_go_on(rich: Wallet, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(self: ChainClient, signed: Transaction) -> bytes:
+        raise Unavailable("unreachable", "the node does not answer")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ChainClient, "send", gone)
+        ran = rich.dccn(
+            *("tx", "send", "hub", "hub", "1", "--wallet", str(rich.folder / "w"), "--rpc", rich.url),
+            *("--password-file", str(rich.password)),
+        )
+    assert ran.code == 3
+    tx_hash = ran.err.split("dccn tx wait ")[1].split()[0]
+    assert rich("tx", "wait", tx_hash)["state"] == "committed"
 
 
 def test_three_payments_without_waiting_all_arrive(rich: Wallet) -> None:
