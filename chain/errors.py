@@ -78,6 +78,10 @@ REGISTRY: dict[str, ErrorCode] = {
     "tx_unknown_batch": ErrorCode(
         39, "No such batch waits for its settlement.", "Dispute a batch within its challenge window."
     ),
+    "tx_unknown_deal": ErrorCode(40, "No such deal is open.", "Query the deal; a closed one cannot change."),
+    "tx_stake_too_low": ErrorCode(
+        41, "The provider bonds less than jobs ask for.", "Bond at least min_provider_stake, or choose another."
+    ),
     "tx_not_registered": ErrorCode(38, "Nothing of this kind is registered.", "Register it first."),
     "mempool_full": ErrorCode(
         24, "The node's queue of transactions is full.", "Wait for the next block and send it again."

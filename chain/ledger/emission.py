@@ -14,7 +14,7 @@ _HOUR_S = 3_600
 
 
 class Pools(NamedTuple):
-    """What one boundary shares out, by role, in atto; relays and consumers have no recipients yet."""
+    """What one boundary shares out, by role, in atto; relays have no recipients yet."""
 
     providers: int
     producers: int

@@ -76,6 +76,23 @@ def sum_factors(accounts: Sequence[Factors]) -> Sums:
     )
 
 
+def consumer_rewards(
+    pool_atto: int, accounts: Sequence[Factors], earned_atto: Sequence[int], p: Parameters
+) -> list[int]:
+    """`min(pool * Q*K // sum(Q*K), gamma*K//1000 - earned)` atto for every account that paid fees.
+
+    `earned` is what its fees earned it as a provider, so all that an account gets for fees stays below them.
+    """
+    total = sum(account.quality * account.fees_paid_atto for account in accounts)
+    return [
+        min(
+            share(pool_atto, account.quality * account.fees_paid_atto, total),
+            p.gamma_permille * account.fees_paid_atto // PERMILLE - earned,
+        )
+        for account, earned in zip(accounts, earned_atto, strict=True)
+    ]
+
+
 def provider_rewards(pool_atto: int, accounts: Sequence[Factors], p: Parameters) -> list[Share]:
     """`reward = (pool - pot) * score // sum score + earned_by_fees` for every account, in their order.
 

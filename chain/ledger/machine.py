@@ -24,6 +24,13 @@ from chain.ledger.block import (
 )
 from chain.ledger.contradictions import apply_contradiction
 from chain.ledger.data_centers import apply_data_center_register, apply_data_center_revoke
+from chain.ledger.deals import (
+    apply_deal_open,
+    apply_deal_settle,
+    apply_deal_top_up,
+    apply_metering_batch,
+    apply_rate,
+)
 from chain.ledger.devices import apply_device_register, apply_device_revoke
 from chain.ledger.disputes import apply_proof_challenge, apply_proof_response
 from chain.ledger.double_sign import apply_double_sign, punish_misbehavior
@@ -79,6 +86,11 @@ _APPLY = {
     kinds.POG_COMMIT: apply_pog_commit,
     kinds.DOUBLE_SIGN: apply_double_sign,
     kinds.CONTRADICTION: apply_contradiction,
+    kinds.METERING_BATCH: apply_metering_batch,
+    kinds.DEAL_OPEN: apply_deal_open,
+    kinds.DEAL_TOP_UP: apply_deal_top_up,
+    kinds.DEAL_SETTLE: apply_deal_settle,
+    kinds.RATE: apply_rate,
     kinds.PROOF_CHALLENGE: apply_proof_challenge,
     kinds.PROOF_RESPONSE: apply_proof_response,
     kinds.FRAUD_PROOF: apply_fraud_proof,

@@ -90,6 +90,14 @@ class Parameters:
     challenge_response_s: int = 6 * 3_600
     withheld_slash_ppm: int = 5_000
     false_batch_slash_ppm: int = 10_000
+    # Deals
+    deal_fee_bp: int = 500
+    deal_fee_on_top: int = 0
+    deal_provider_permille: int = 300
+    deal_app_permille: int = 300
+    deal_platform_permille: int = 400
+    deal_grace_s: int = 86_400
+    min_deal_atto: int = ANKR
     # Deciding
     motion_s: int = 7 * 86_400
     multisig_spend_s: int = 7 * 86_400
@@ -111,6 +119,8 @@ class Parameters:
         for name in _FRACTIONS:
             if getattr(self, name) > PERMILLE:
                 raise Malformed("malformed", f"parameter {name} must not be above {PERMILLE}")
+        if self.deal_fee_bp > 10_000 or self.deal_fee_on_top > 1:
+            raise Malformed("malformed", "deal_fee_bp is at most 10 000, deal_fee_on_top 0 or 1")
         if self.fee_proposer_permille + self.fee_precommits_permille > PERMILLE:
             raise Malformed("malformed", "proposer and precommits cannot get more than the whole fee")
 
@@ -185,6 +195,7 @@ _POSITIVE = (
 _WHOLE = (
     ("providers_permille", "producers_permille", "relays_permille", "consumers_permille", "verifiers_permille"),
     ("stake_weight", "consumption_weight", "work_weight"),
+    ("deal_provider_permille", "deal_app_permille", "deal_platform_permille"),
     ("uptime_weight", "completion_weight", "proof_weight", "latency_weight", "rating_weight"),
 )
 _FRACTIONS = (

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from chain.ledger.block import Execution
 from chain.ledger.overlay import Overlay
 from chain.ledger.supply import move
-from chain.wire.state import CountReward, Entry, ProviderReward, Reward, reward_key
+from chain.wire.state import ConsumerReward, CountReward, Entry, ProviderReward, Reward, reward_key
 
 PAYOUT_PREFIX = b"payout/"
 QUEUE_KEY = b"payouts"
@@ -22,6 +22,7 @@ class Payment(Entry, frozen=True):
     provider: ProviderReward | None
     producer: CountReward | None
     verifier: CountReward | None
+    consumer: ConsumerReward | None
 
 
 class Payments(Entry, frozen=True):
@@ -96,5 +97,6 @@ def _credit(run: Execution, payment: Payment) -> None:
             provider=payment.provider,
             producer=payment.producer,
             verifier=payment.verifier,
+            consumer=payment.consumer,
         ),
     )

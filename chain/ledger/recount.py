@@ -9,6 +9,7 @@ import msgspec
 from chain.errors import Faulty
 from chain.ledger.disputes import CHALLENGES_PREFIX, Challenges
 from chain.ledger.payouts import PAYOUT_PREFIX, Payments
+from chain.wire.deals import DEAL_PREFIX, Deal
 from chain.wire.operators import OPERATOR_PREFIX, UNBONDING_PREFIX, Operator, Unbonding
 from chain.wire.state import ACCOUNT_PREFIX, SUPPLY_KEY, Account, Supply
 
@@ -24,6 +25,8 @@ def recount(entries: Iterable[tuple[bytes, bytes]]) -> Supply:
             bonds += Operator.decode(value).bond_atto
         elif key.startswith(UNBONDING_PREFIX):
             bonds += Unbonding.decode(value).amount_atto
+        elif key.startswith(DEAL_PREFIX):
+            escrow += Deal.decode(value).escrow_atto
         elif key.startswith(CHALLENGES_PREFIX):
             escrow += sum(challenge.bond_atto for challenge in Challenges.decode(value).open)
         elif key.startswith(PAYOUT_PREFIX):

@@ -9,19 +9,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from chain.ledger.activity import NOTHING, take_activities
 from chain.ledger.batches import Batch, merge_entries, take_batches
 from chain.ledger.block import Event, Execution
 from chain.ledger.disputes import stands
 from chain.ledger.emission import emission, split_emission
-from chain.ledger.factors import Factors, fees_pot, provider_rewards, stake_held, sum_factors
+from chain.ledger.factors import Factors, consumer_rewards, fees_pot, provider_rewards, stake_held, sum_factors
 from chain.ledger.operators import operator_at
 from chain.ledger.participation import participation, reset_participation
 from chain.ledger.payouts import Payment, enqueue
-from chain.ledger.service_levels import after_report, service_level_of
+from chain.ledger.service_levels import after_activity, after_report, service_level_of
 from chain.ledger.shares import share
 from chain.ledger.staking import stakes_enough
 from chain.ledger.supply import move, supply_of
-from chain.wire.state import CountReward, EpochSummary, ProviderReward, epoch_key, service_key
+from chain.wire.bodies import BatchEntry
+from chain.wire.state import ConsumerReward, CountReward, EpochSummary, ProviderReward, epoch_key, service_key
 
 _SECOND_NS = 10**9
 
@@ -32,6 +34,7 @@ class _Earned(NamedTuple):
     providers: Mapping[bytes, ProviderReward]
     producers: Mapping[bytes, CountReward]
     verifiers: Mapping[bytes, CountReward]
+    consumers: Mapping[bytes, ConsumerReward]
 
 
 def close_epoch(run: Execution, epoch: int) -> None:
@@ -42,10 +45,13 @@ def close_epoch(run: Execution, epoch: int) -> None:
     supply = supply_of(run.overlay)
     emitted = emission(supply.mining_atto, p.reward_epoch_s, p.emission_horizon_h)
     pools = split_emission(emitted + supply.reward_pool_atto, p)
+    levels = {} if settled is None else _settled_accounts(run, settled, epoch, batches)
+    providers = {} if settled is None else _provider_rewards(run, settled, levels, pools.providers)
     earned = _Earned(
-        providers={} if settled is None else _provider_rewards(run, settled, epoch, batches, pools.providers),
+        providers=providers,
         producers=count_rewards(pools.producers, dict(participation(run.overlay)), epoch),
         verifiers=count_rewards(pools.verifiers, {batch.reference.hub: 1 for batch in batches}, settled or 0),
+        consumers=_consumer_rewards(run, settled or 0, levels, providers, pools.consumers),
     )
     payments = _payments(earned, epoch)
     paid = sum(payment.amount_atto for payment in payments)
@@ -68,6 +74,7 @@ def close_epoch(run: Execution, epoch: int) -> None:
         providers_atto=sum(reward.amount_atto for reward in earned.providers.values()),
         producers_atto=sum(reward.amount_atto for reward in earned.producers.values()),
         verifiers_atto=sum(reward.amount_atto for reward in earned.verifiers.values()),
+        consumers_atto=sum(reward.amount_atto for reward in earned.consumers.values()),
         returned_atto=emitted + supply.reward_pool_atto - paid,
         recipients=len(payments),
         mining_left_atto=supply_of(run.overlay).mining_atto,
@@ -97,20 +104,41 @@ def count_rewards(pool_atto: int, counts: Mapping[bytes, int], reward_epoch: int
     }
 
 
-def _provider_rewards(
-    run: Execution, settled: int, closed: int, batches: tuple[Batch, ...], pool_atto: int
-) -> dict[bytes, ProviderReward]:
-    """Fold the settled epoch's reports into the service levels, then share the pool by the four factors."""
-    entries = merge_entries(batches)
-    accounts = []
-    for entry in entries:
-        before = service_level_of(run.overlay, entry.owner, run.parameters)
-        level = after_report(before, entry, settled, run.parameters)
-        run.overlay.set_entry(service_key(entry.owner), level)
-        if stakes_enough(run.overlay, entry.owner, run.parameters):
-            accounts.append(Factors(level.quality, _stake_of(run, entry.owner, closed), 0, entry.work))
+class _Account(NamedTuple):
+    """An account of the settled epoch: what was reported of its work, if anything, and its factors."""
+
+    report: BatchEntry | None
+    factors: Factors
+
+
+def _settled_accounts(run: Execution, settled: int, closed: int, batches: tuple[Batch, ...]) -> dict[bytes, _Account]:
+    """Fold the epoch's reports, deals, ratings and fees into the service levels; ascending by address."""
+    reports = {entry.owner: entry for entry in merge_entries(batches)}
+    activities = take_activities(run.overlay, settled)
+    accounts = {}
+    for owner in sorted({**reports, **activities}):
+        report, activity = reports.get(owner), activities.get(owner, NOTHING)
+        before = service_level_of(run.overlay, owner, run.parameters)
+        if report is None:
+            level = after_activity(before, activity, settled, run.parameters)
         else:
-            accounts.append(Factors(0, 0, 0, 0))
+            level = after_report(before, report, settled, run.parameters, activity)
+        run.overlay.set_entry(service_key(owner), level)
+        stake, work = _stake_of(run, owner, closed), 0 if report is None else report.work
+        accounts[owner] = _Account(report, Factors(level.quality, stake, activity.fees_paid_atto, work))
+    return accounts
+
+
+def _provider_rewards(
+    run: Execution, settled: int, settled_accounts: Mapping[bytes, _Account], pool_atto: int
+) -> dict[bytes, ProviderReward]:
+    """Share the pool by the four factors among all whose work was reported and who stake enough to be paid for it."""
+    entries, accounts = [], []
+    for owner, (report, factors) in settled_accounts.items():
+        if report is not None:
+            entries.append(report)
+            paid = stakes_enough(run.overlay, owner, run.parameters)
+            accounts.append(factors if paid else Factors(0, 0, 0, 0))
     sums = sum_factors(accounts)
     shares = provider_rewards(pool_atto, accounts, run.parameters)
     score_sum = sum(own.score for own in shares)
@@ -141,6 +169,24 @@ def _provider_rewards(
     }
 
 
+def _consumer_rewards(
+    run: Execution,
+    settled: int,
+    accounts: Mapping[bytes, _Account],
+    providers: Mapping[bytes, ProviderReward],
+    pool_atto: int,
+) -> dict[bytes, ConsumerReward]:
+    """Share the consumers' pool by fees paid and reputation."""
+    payers = {owner: account.factors for owner, account in accounts.items() if account.factors.fees_paid_atto}
+    earned = [providers[owner].by_fees_atto if owner in providers else 0 for owner in payers]
+    amounts = consumer_rewards(pool_atto, list(payers.values()), earned, run.parameters)
+    total = sum(factors.quality * factors.fees_paid_atto for factors in payers.values())
+    return {
+        owner: ConsumerReward(settled, factors.quality, factors.fees_paid_atto, total, before, pool_atto, amount)
+        for (owner, factors), before, amount in zip(payers.items(), earned, amounts, strict=True)
+    }
+
+
 def _stake_of(run: Execution, owner: bytes, closed: int) -> int:
     """The stake that `owner` holds, by its age when epoch `closed` ended."""
     operator = operator_at(run.overlay, owner)
@@ -153,14 +199,15 @@ def _stake_of(run: Execution, owner: bytes, closed: int) -> int:
 
 def _payments(earned: _Earned, epoch: int) -> list[Payment]:
     """One payment per address, ascending; roles that earned nothing are null."""
-    addresses = sorted({**earned.providers, **earned.producers, **earned.verifiers})
+    addresses = sorted({**earned.providers, **earned.producers, **earned.verifiers, **earned.consumers})
     payments = []
     for address in addresses:
         provider = earned.providers.get(address)
         producer = earned.producers.get(address)
         verifier = earned.verifiers.get(address)
-        amount = sum(role.amount_atto for role in (provider, producer, verifier) if role is not None)
-        payments.append(Payment(address, amount, epoch, provider, producer, verifier))
+        consumer = earned.consumers.get(address)
+        amount = sum(role.amount_atto for role in (provider, producer, verifier, consumer) if role is not None)
+        payments.append(Payment(address, amount, epoch, provider, producer, verifier, consumer))
     return payments
 
 

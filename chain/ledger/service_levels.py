@@ -11,12 +11,15 @@ from functools import lru_cache
 import msgspec
 
 from chain.ledger import quality as q
+from chain.ledger.activity import NOTHING, Activity
 from chain.ledger.overlay import Overlay
 from chain.ledger.parameters import Parameters
 from chain.wire.bodies import BatchEntry
 from chain.wire.state import SCALE, ServiceLevel, service_key
 
 NOTHING_FOLDED = -1
+ATTO_PER_UANKR = 10**12
+NO_REPORT = BatchEntry(bytes(20), 0, 0, 0, 0, None, 0)
 
 _COUNTS = (
     "heartbeats_valid",
@@ -72,10 +75,20 @@ def after_silence(level: ServiceLevel, epoch: int, p: Parameters) -> ServiceLeve
     return with_figures(msgspec.structs.replace(level, epoch=epoch, **faded), p)
 
 
-def after_report(level: ServiceLevel, report: BatchEntry, epoch: int, p: Parameters) -> ServiceLevel:
+def after_report(
+    level: ServiceLevel, report: BatchEntry, epoch: int, p: Parameters, activity: Activity = NOTHING
+) -> ServiceLevel:
     """The level at the end of `epoch`, for which `report` was accepted by the access layer and stood unchallenged."""
+    worked = after_activity(level, activity, epoch, p, report)
+    return with_figures(msgspec.structs.replace(worked, honesty=q.honesty_after_clean_epoch(worked.honesty)), p)
+
+
+def after_activity(
+    level: ServiceLevel, activity: Activity, epoch: int, p: Parameters, report: BatchEntry = NO_REPORT
+) -> ServiceLevel:
+    """The level at the end of `epoch` after its deals and ratings, and work if any was reported; honesty stays."""
     before = after_silence(level, epoch - 1, p)
-    kept = p.count_kept_permille
+    kept, fees_uankr = p.count_kept_permille, activity.fees_paid_atto // ATTO_PER_UANKR
     return with_figures(
         msgspec.structs.replace(
             before,
@@ -84,16 +97,17 @@ def after_report(level: ServiceLevel, report: BatchEntry, epoch: int, p: Paramet
             heartbeats_expected=q.remembered(before.heartbeats_expected, kept) + report.heartbeats_expected * SCALE,
             pog_passed=q.remembered(before.pog_passed, kept) + report.pog_passed * SCALE,
             pog_failed=q.remembered(before.pog_failed, kept) + report.pog_failed * SCALE,
-            tasks_done=q.remembered(before.tasks_done, kept),
-            tasks_failed=q.remembered(before.tasks_failed, kept),
-            deals_on_time=q.remembered(before.deals_on_time, kept),
-            deals_defaulted=q.remembered(before.deals_defaulted, kept),
-            deals_late=q.remembered(before.deals_late, kept),
+            tasks_done=q.remembered(before.tasks_done, kept) + activity.tasks_done * SCALE,
+            tasks_failed=q.remembered(before.tasks_failed, kept) + activity.tasks_failed * SCALE,
+            deals_on_time=q.remembered(before.deals_on_time, kept) + activity.deals_on_time * SCALE,
+            deals_defaulted=q.remembered(before.deals_defaulted, kept) + activity.deals_defaulted * SCALE,
+            deals_late=q.remembered(before.deals_late, kept) + activity.deals_late * SCALE,
             disputes_lost=q.remembered(before.disputes_lost, kept),
             p95_ms=before.p95_ms if report.p95_ms is None else report.p95_ms,
-            honesty=q.honesty_after_clean_epoch(before.honesty),
+            stars_sum=before.stars_sum + activity.stars_sum,
+            ratings=before.ratings + activity.ratings,
             work_uankr_h=q.smoothed(before.work_uankr_h, report.work, p.smoothing_kept_permille),
-            fees_paid_uankr=q.smoothed(before.fees_paid_uankr, 0, p.smoothing_kept_permille),
+            fees_paid_uankr=q.smoothed(before.fees_paid_uankr, fees_uankr, p.smoothing_kept_permille),
         ),
         p,
     )

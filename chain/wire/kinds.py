@@ -15,6 +15,9 @@ UNJAIL = 7
 DATA_CENTER_REGISTER = 8
 DEVICE_REGISTER = 9
 PROOF_BATCH = 10
+METERING_BATCH = 14
+DEAL_OPEN = 15
+RATE = 16
 ROLE = 20
 PARAMETER_CHANGE = 21
 DONATION = 23
@@ -22,6 +25,8 @@ PROOF_CHALLENGE = 11
 PROOF_RESPONSE = 12
 FRAUD_PROOF = 13
 POG_COMMIT = 24
+DEAL_TOP_UP = 25
+DEAL_SETTLE = 26
 DOUBLE_SIGN = 27
 CONTRADICTION = 28
 DEVICE_REVOKE = 29
@@ -45,10 +50,15 @@ TYPES: dict[int, str] = {
     PROOF_CHALLENGE: "proof_challenge",
     PROOF_RESPONSE: "proof_response",
     FRAUD_PROOF: "fraud_proof",
+    METERING_BATCH: "metering_batch",
+    DEAL_OPEN: "deal_open",
+    RATE: "rate",
     ROLE: "role",
     PARAMETER_CHANGE: "parameter_change",
     DONATION: "donation",
     POG_COMMIT: "pog_commit",
+    DEAL_TOP_UP: "deal_top_up",
+    DEAL_SETTLE: "deal_settle",
     DOUBLE_SIGN: "double_sign",
     CONTRADICTION: "contradiction",
     DEVICE_REVOKE: "device_revoke",

@@ -173,6 +173,21 @@ class CountReward(Entry, frozen=True):
     amount_atto: int
 
 
+class ConsumerReward(Entry, frozen=True):
+    """For platform fees paid in `reward_epoch`.
+
+    amount = min(pool * quality*fees_paid // quality_fees_sum, gamma*fees_paid//1000 - what they earned as a provider).
+    """
+
+    reward_epoch: int
+    quality: int
+    fees_paid_atto: int
+    quality_fees_sum: int
+    earned_before_atto: int
+    pool_atto: int
+    amount_atto: int
+
+
 class Reward(Entry, frozen=True):
     """The last reward of an address: paid when `closed_epoch` ended, `height` of that block; null roles earned nothing.
 
@@ -187,6 +202,7 @@ class Reward(Entry, frozen=True):
     provider: ProviderReward | None
     producer: CountReward | None
     verifier: CountReward | None
+    consumer: ConsumerReward | None = None
 
 
 class BatchReference(Entry, frozen=True):
@@ -203,8 +219,8 @@ class BatchReference(Entry, frozen=True):
 class EpochSummary(Entry, frozen=True):
     """What the boundary that ended reward epoch `epoch` shared out, and for which batches.
 
-    emission + fees = providers + producers + verifiers + returned; `settled_epoch` is the epoch whose batches were
-    paid (null while none can be yet).
+    emission + fees = providers + producers + verifiers + consumers + returned; `settled_epoch` is the epoch whose
+    batches were paid (null while none can be yet).
     """
 
     epoch: int
@@ -217,6 +233,7 @@ class EpochSummary(Entry, frozen=True):
     providers_atto: int
     producers_atto: int
     verifiers_atto: int
+    consumers_atto: int
     returned_atto: int
     recipients: int
     mining_left_atto: int

@@ -100,6 +100,14 @@ def lines(owner: str, found: Reward, weights: dict[str, int], height: int, trust
             told.append(f"\nAs {role}, for {what} in reward epoch {share.reward_epoch}:")
             numbers = f"{share.pool_atto} * {share.count} // {share.count_sum}"
             told.append(f"  reward = pool * count // all counts = {numbers} = {share.amount_atto}")
+    if found.consumer:
+        one = found.consumer
+        told += [
+            f"\nAs consumer, for fees of {one.fees_paid_atto} paid in reward epoch {one.reward_epoch}:",
+            f"  reward = min(pool * Q*K // sum(Q*K), {weights['gamma_permille']} * K // 1000 - earned as provider)",
+            f"         = min({one.pool_atto} * {one.quality * one.fees_paid_atto} // {one.quality_fees_sum},"
+            f" … - {one.earned_before_atto}) = {one.amount_atto}",
+        ]
     told += [
         f"\nAll rewards so far: {format_ankr(found.total_atto)} ANKR.",
         f"Proven at height {height} against its app hash. Trusted: {trusted}.",

@@ -251,7 +251,7 @@ def test_an_inclusion_that_cannot_be_read_is_refused(outlook: Outlook, document:
 
 
 def reward(total: int) -> Reward:
-    provider = ProviderReward(3, 1, 1, 1, 0, None, 900_000, 0, 0, 0, 0, 100, 100, 600, 600, total, total)
+    provider = ProviderReward(3, 1, 1, 1, 0, None, 900_000, 0, 0, 0, 0, 100, 100, 600, 600, total, 0, 0, 0, total)
     return Reward(5, 9, 1, total, total, provider, None, None)
 
 

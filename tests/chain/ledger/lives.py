@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from chain.crypto.address import device_id, validator_address
 from chain.proofs.delegation import Delegation, sign_delegation
 from chain.proofs.records import Record, sign_record
-from chain.wire import data_centers, disputes, governance, offences, payments, staking
+from chain.wire import data_centers, deals, disputes, governance, offences, payments, staking
 from chain.wire.bodies import BatchEntry, device_revoke
 from chain.wire.cometbft import BlockID, PartSetHeader
 from chain.wire.transactions import ANKR, Content, Transaction, pog_commit, sponsor, transfer
@@ -91,6 +91,11 @@ def two_records(device: str, seq: int, difference: int) -> Content:
     return offences.contradiction(signed_record(device, seq, 7), signed_record(device, seq, 7 + difference))
 
 
+def agreed(number: int) -> bytes:
+    """A deal that a person may have opened with an early transaction."""
+    return deals.deal_id(account(_person(number)), number % 4)
+
+
 LEAF = disputes.LeafProof(0, 1, (), b"leaf")
 CONTENTS: dict[str, Callable[[str, int, int], Content]] = {
     "transfer": lambda name, one, two: transfer(account(_person(one)), two),
@@ -120,10 +125,20 @@ CONTENTS: dict[str, Callable[[str, int, int], Content]] = {
     "fraud": lambda name, one, two: disputes.fraud_proof(
         one % 4, account("hub"), disputes.FRAUDS[two % 6], LEAF, LEAF, bytes(32) if one % 2 else one
     ),
+    "deal_open": lambda name, one, two: deals.deal_open(
+        deals.DealOpen(account(_person(one)), account(_person(two)), account("hub"), 1 + two // 30, one * 9, bytes(32))
+    ),
+    "deal_top_up": lambda name, one, two: deals.deal_top_up(agreed(one), 1 + two // 30),
+    "metering": lambda name, one, two: deals.metering_batch(
+        one, bytes(32), {agreed(one): two // 25, agreed(one + 1): two // 50}
+    ),
+    "deal_settle": lambda name, one, two: deals.deal_settle(agreed(one)),
+    "deal_close": lambda name, one, two: deals.deal_settle(agreed(one), "done" if two % 2 else "failed"),
+    "rate": lambda name, one, two: deals.rate(agreed(one), 1 + two % 5),
     "double_sign": lambda name, one, two: two_votes(f"operator-{1 + one % 5}", 1 + two % 9, same=not one % 3),
     "contradiction": lambda name, one, two: two_records(f"box-{one % 6}", two % 3, two % 2),
 }
-FROM_HUB = ("batch", "commit")
+FROM_HUB = ("batch", "commit", "metering", "deal_close")
 KINDS = ("noise", "register", "sponsored", "batch", *CONTENTS)
 
 steps = st.tuples(st.sampled_from(KINDS), st.sampled_from((*PEOPLE, RICH)), st.integers(0, 60), st.integers(0, 10**21))
