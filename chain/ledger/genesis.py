@@ -2,7 +2,8 @@
 
 ```
 {"parameters": {name: integer, or decimal string for …_atto},
- "allocation": [{"share": "marketing", "amount_atto": "…", "grants": [{"address": "ankr1…", "amount_atto": "…"}]}],
+ "allocation": [{"share": "marketing", "amount_atto": "…", "grants": [{"address": "ankr1…", "amount_atto": "…"}],
+                 "vesting": [{"address", "amount_atto", "start_s", "cliff_s", "duration_s"}]}],
  "operators":  [{"name", "address": "ankr1…", "bond_atto": "…", "bond_share": "marketing",
                  "keys": [{"consensus": "<64 hex digits>", "vrf": "<64 hex digits>"}]}],
  "hubs":       [{"name", "address": "ankr1…"}]}
@@ -36,6 +37,7 @@ MARKETING = "marketing"
 DEMO_HUB_GRANT_ATTO = 1_000_000 * ANKR
 
 _KEY_BYTES = 32
+_LONGEST_S = 100 * 366 * 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,18 @@ class Share:
     name: str
     amount_atto: int
     grants: tuple[Grant, ...] = ()
+    vesting: tuple[GenesisVesting, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class GenesisVesting:
+    """Part of a share that is released over time, from `start_s` after genesis on; see `chain.ledger.vesting`."""
+
+    address: bytes
+    amount_atto: int
+    start_s: int
+    cliff_s: int
+    duration_s: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,10 +188,19 @@ class _RawGrant(msgspec.Struct, forbid_unknown_fields=True):
     amount_atto: str
 
 
+class _RawVesting(msgspec.Struct, forbid_unknown_fields=True):
+    address: str
+    amount_atto: str
+    start_s: int
+    cliff_s: int
+    duration_s: int
+
+
 class _RawShare(msgspec.Struct, forbid_unknown_fields=True):
     share: str
     amount_atto: str
     grants: list[_RawGrant] = []
+    vesting: list[_RawVesting] = []
 
 
 class _RawKeys(msgspec.Struct, forbid_unknown_fields=True):
@@ -214,7 +237,15 @@ def _document_parts(document: Mapping[str, Any]) -> tuple[str, int, Mapping[str,
 
 def _read_share(raw: _RawShare) -> Share:
     grants = tuple(Grant(decode(grant.address), amount_from_json(grant.amount_atto, "a grant")) for grant in raw.grants)
-    return Share(raw.share, amount_from_json(raw.amount_atto, f"share {raw.share}"), grants)
+    vesting = tuple(_read_vesting(each) for each in raw.vesting)
+    return Share(raw.share, amount_from_json(raw.amount_atto, f"share {raw.share}"), grants, vesting)
+
+
+def _read_vesting(raw: _RawVesting) -> GenesisVesting:
+    if not 0 <= raw.cliff_s <= raw.duration_s <= _LONGEST_S or not 0 <= raw.start_s <= _LONGEST_S:
+        raise Malformed("malformed", f"vesting for {raw.address}: start, and cliff within the duration, in seconds")
+    amount = amount_from_json(raw.amount_atto, "a vesting")
+    return GenesisVesting(decode(raw.address), amount, raw.start_s, raw.cliff_s, raw.duration_s)
 
 
 def _read_operator(raw: _RawOperator) -> GenesisOperator:
@@ -247,6 +278,11 @@ def _check_sums(genesis: Genesis) -> None:
     overdrawn = [name for name, amount in left.items() if amount < 0]
     if overdrawn:
         raise Malformed("malformed", f"the shares {overdrawn} grant and bond more than they have")
+    for share in genesis.allocation:
+        if sum(each.amount_atto for each in share.vesting) > left[share.name] or (
+            share.vesting and share.name == MINING
+        ):
+            raise Malformed("malformed", f"share {share.name!r} vests more than it has")
     mining = next(share for share in genesis.allocation if share.name == MINING)
     if left[MINING] != mining.amount_atto:
         raise Malformed("malformed", "the mining share is for emission and grants nothing")

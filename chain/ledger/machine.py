@@ -55,9 +55,11 @@ from chain.ledger.seats import SEATS_KEY, Seat, Seats, seat_publics, validator_u
 from chain.ledger.staking import apply_bond, apply_unbond
 from chain.ledger.transfer import apply_transfer
 from chain.ledger.unbonding import mature, pay_matured, unbondings_due
+from chain.ledger.vesting import apply_vesting_release
 from chain.wire import kinds
 from chain.wire.state import CLOCK_KEY, SUPPLY_KEY, Clock, Hub, Supply, hub_key
 from chain.wire.transactions import Transaction, decode
+from chain.wire.vesting import Vesting, vesting_key
 
 __all__ = [
     "BlockInput",
@@ -86,6 +88,7 @@ _APPLY = {
     kinds.POG_COMMIT: apply_pog_commit,
     kinds.DOUBLE_SIGN: apply_double_sign,
     kinds.CONTRADICTION: apply_contradiction,
+    kinds.VESTING_RELEASE: apply_vesting_release,
     kinds.METERING_BATCH: apply_metering_batch,
     kinds.DEAL_OPEN: apply_deal_open,
     kinds.DEAL_TOP_UP: apply_deal_top_up,
@@ -128,6 +131,10 @@ def init_chain(state: State, genesis: Genesis) -> None:
     overlay.set_entry(SIGNING_KEY, first_windows(seat_publics(overlay)))
     for hub in genesis.hubs:
         overlay.set_entry(hub_key(hub.address), Hub(hub.name))
+    for number, (name, each) in enumerate((s.name, v) for s in genesis.allocation for v in s.vesting):
+        start_ns = genesis.time_ns + each.start_s * 10**9
+        vesting = Vesting(name, each.address, each.amount_atto, start_ns, each.cliff_s, each.duration_s, 0)
+        overlay.set_entry(vesting_key(number), vesting)
     left = unassigned(genesis)
     supply = Supply(
         accounts_atto=sum(grant.amount_atto for share in genesis.allocation for grant in share.grants),

@@ -28,6 +28,16 @@ def supply_of(overlay: Overlay) -> Supply:
     return supply
 
 
+def release(overlay: Overlay, share: str, amount_atto: int) -> None:
+    """Move reserved coins of a share to the accounts; raises `state_corrupt` when the share has less."""
+    supply = supply_of(overlay)
+    left = tuple((name, held - amount_atto if name == share else held) for name, held in supply.reserved)
+    moved = msgspec.structs.replace(supply, accounts_atto=supply.accounts_atto + amount_atto, reserved=left)
+    if moved.total_atto != SUPPLY_ATTO or min(held for _, held in left) < 0:
+        raise Faulty("state_corrupt", f"share {share!r} cannot release {amount_atto} atto: {supply}")
+    overlay.set_entry(SUPPLY_KEY, moved)
+
+
 def move(overlay: Overlay, **changes_atto: int) -> None:
     """Add to the named parts; the changes must cancel out, and no part may go below zero.
 

@@ -34,6 +34,7 @@ MULTISIG_CREATE = 30
 MULTISIG_SPEND = 31
 MULTISIG_APPROVE = 32
 DATA_CENTER_REVOKE = 33
+VESTING_RELEASE = 34
 
 TYPES: dict[int, str] = {
     BEACON: "beacon",
@@ -66,6 +67,7 @@ TYPES: dict[int, str] = {
     MULTISIG_SPEND: "multisig_spend",
     MULTISIG_APPROVE: "multisig_approve",
     DATA_CENTER_REVOKE: "data_center_revoke",
+    VESTING_RELEASE: "vesting_release",
 }
 
 Content = tuple[int, list[Any]]

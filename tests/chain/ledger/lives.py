@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from chain.crypto.address import device_id, validator_address
 from chain.proofs.delegation import Delegation, sign_delegation
 from chain.proofs.records import Record, sign_record
-from chain.wire import data_centers, deals, disputes, governance, offences, payments, staking
+from chain.wire import data_centers, deals, disputes, governance, offences, payments, staking, vesting
 from chain.wire.bodies import BatchEntry, device_revoke
 from chain.wire.cometbft import BlockID, PartSetHeader
 from chain.wire.transactions import ANKR, Content, Transaction, pog_commit, sponsor, transfer
@@ -135,6 +135,7 @@ CONTENTS: dict[str, Callable[[str, int, int], Content]] = {
     "deal_settle": lambda name, one, two: deals.deal_settle(agreed(one)),
     "deal_close": lambda name, one, two: deals.deal_settle(agreed(one), "done" if two % 2 else "failed"),
     "rate": lambda name, one, two: deals.rate(agreed(one), 1 + two % 5),
+    "vesting_release": lambda name, one, two: vesting.vesting_release(one % 2),
     "double_sign": lambda name, one, two: two_votes(f"operator-{1 + one % 5}", 1 + two % 9, same=not one % 3),
     "contradiction": lambda name, one, two: two_records(f"box-{one % 6}", two % 3, two % 2),
 }

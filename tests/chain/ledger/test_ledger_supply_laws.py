@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from chain.ledger.machine import BlockInput, execute_block, init_chain
 from chain.ledger.parameters import Parameters
-from chain.wire.transactions import ANKR, TYPES
-from tests.chain.ledger.lives import PEOPLE, RICH, Step, steps, transaction
+from chain.wire.transactions import ANKR, BEACON, TYPES, decode
+from tests.chain.ledger.lives import KINDS, PEOPLE, RICH, Step, steps, transaction
 from tests.chain.ledger.world import DictState, World
 
 flags = st.tuples(*[st.sampled_from((1, 2, 2, 2, 3))] * 4)
@@ -42,6 +42,16 @@ def test_no_unit_is_made_or_lost_and_every_replay_agrees(
     for block in log:
         execute_block(again, block)
     assert again.entries == world.state.entries
+
+
+def test_random_lives_hold_every_type_of_transaction() -> None:
+    world = World()
+    world.block()
+    types = set()
+    for kind in KINDS:
+        if kind != "noise":
+            types.add(decode(transaction(world, (kind, "alice", 2, 10), {})).type)
+    assert types == set(TYPES) - {BEACON}
 
 
 @settings(max_examples=40, deadline=None)
