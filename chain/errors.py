@@ -36,7 +36,7 @@ REGISTRY: dict[str, ErrorCode] = {
     ),
     "bad_key": ErrorCode(5, "The public key is not a valid Ed25519 or P-256 key.", "Check the COSE_Key."),
     # Transactions
-    "tx_unknown_type": ErrorCode(10, "No transaction has this type.", "Look up the types in docs/protocol.md."),
+    "tx_unknown_type": ErrorCode(10, "No transaction has this type.", "Look up the types in docs/economics.md."),
     "tx_bad_nonce": ErrorCode(
         11, "The nonce is not the account's next one.", "Query the account and sign with its nonce."
     ),
