@@ -1,7 +1,7 @@
 """ABCI 2.0 as data: the requests and responses of CometBFT v0.38's package `tendermint.abci`.
 
 Names and fields are the specification's. Times are integers of nanoseconds since the Unix epoch; hashes, keys and
-addresses are raw bytes. Vote extensions and snapshots are not offered yet, so their messages are not here.
+addresses are raw bytes. Vote extensions are not offered, so their messages are not here.
 """
 
 from __future__ import annotations
@@ -33,6 +33,28 @@ class BlockIDFlag(IntEnum):
     ABSENT = 1
     COMMIT = 2
     NIL = 3
+
+
+class OfferResult(IntEnum):
+    """What an application says to a snapshot that is offered."""
+
+    UNKNOWN = 0
+    ACCEPT = 1
+    ABORT = 2
+    REJECT = 3
+    REJECT_FORMAT = 4
+    REJECT_SENDER = 5
+
+
+class ChunkResult(IntEnum):
+    """What an application says to a chunk of a snapshot."""
+
+    UNKNOWN = 0
+    ACCEPT = 1
+    ABORT = 2
+    RETRY = 3
+    RETRY_SNAPSHOT = 4
+    REJECT_SNAPSHOT = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,3 +275,69 @@ class ResponseQuery:
     proof_ops: tuple[ProofOp, ...] = field(default=())
     height: int = 0
     codespace: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A snapshot that nodes tell each other about; `metadata` is the manifest, `hash` its SHA-256."""
+
+    height: int
+    format: int
+    chunks: int
+    hash: bytes
+    metadata: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RequestListSnapshots:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseListSnapshots:
+    snapshots: tuple[Snapshot, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RequestOfferSnapshot:
+    """`app_hash` is that after the snapshot's height, as the engine's light client proved it."""
+
+    snapshot: Snapshot
+    app_hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseOfferSnapshot:
+    result: OfferResult
+
+
+@dataclass(frozen=True, slots=True)
+class RequestLoadSnapshotChunk:
+    height: int
+    format: int
+    chunk: int
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseLoadSnapshotChunk:
+    """Empty where there is no such chunk."""
+
+    chunk: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestApplySnapshotChunk:
+    """`sender` is the peer that the chunk came from."""
+
+    index: int
+    chunk: bytes
+    sender: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseApplySnapshotChunk:
+    """Chunks to fetch again, and peers to ask no more."""
+
+    result: ChunkResult
+    refetch_chunks: tuple[int, ...] = ()
+    reject_senders: tuple[str, ...] = ()

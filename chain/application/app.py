@@ -15,22 +15,32 @@ from concurrent.futures import Executor
 from chain import slsbft
 from chain.application import block_meta, history, proposers, results
 from chain.application.abci import (
+    ChunkResult,
     CommitInfo,
     ExecTxResult,
+    OfferResult,
     ProposalStatus,
+    RequestApplySnapshotChunk,
     RequestCheckTx,
     RequestCommit,
     RequestFinalizeBlock,
     RequestInfo,
     RequestInitChain,
+    RequestListSnapshots,
+    RequestLoadSnapshotChunk,
+    RequestOfferSnapshot,
     RequestPrepareProposal,
     RequestProcessProposal,
     RequestQuery,
+    ResponseApplySnapshotChunk,
     ResponseCheckTx,
     ResponseCommit,
     ResponseFinalizeBlock,
     ResponseInfo,
     ResponseInitChain,
+    ResponseListSnapshots,
+    ResponseLoadSnapshotChunk,
+    ResponseOfferSnapshot,
     ResponsePrepareProposal,
     ResponseProcessProposal,
     ResponseQuery,
@@ -40,7 +50,9 @@ from chain.application.beacons import Beacons
 from chain.application.layer import Layer
 from chain.application.proposal import framed_bytes, split_beacon
 from chain.application.queries import answer_query
+from chain.application.restore import Restore
 from chain.application.signatures import VerifiedSignatures
+from chain.application.snapshots import Snapshots
 from chain.application.store import StateStore, height_key
 from chain.application.versioned import VersionedState
 from chain.errors import DccnError, Faulty, Malformed, Refused
@@ -61,7 +73,7 @@ class Application:
 
     `vrf_keys` holds the VRF secret (32 bytes) of every validator address that this node may propose for. With an
     `executor`, a block's signatures that are not known yet are verified on its threads. An engine that asks may forget
-    blocks older than the last `retained_blocks`; 0 keeps all.
+    blocks older than the last `retained_blocks`; 0 keeps all. `snapshots` are taken and served, `restore` takes one in.
     """
 
     def __init__(
@@ -72,8 +84,14 @@ class Application:
         kept_heights: int = history.KEPT_HEIGHTS,
         executor: Executor | None = None,
         retained_blocks: int = 0,
+        snapshots: Snapshots | None = None,
+        restore: Restore | None = None,
     ) -> None:
         self._store = store
+        self._snapshots = snapshots
+        self._restore = restore
+        self._kept_heights = kept_heights
+        self._folded = False
         self._retained_blocks = retained_blocks
         self._vrf_keys = dict(vrf_keys or {})
         self._executor = executor
@@ -177,6 +195,9 @@ class Application:
             "participation": block_meta.writes_of(counts, idle),
         }
         updates, beside["rotation"] = self._lead(dict(output.validator_updates), layer, beacon, request.height)
+        self._folded = output.touches_state and bool(beside["rotation"])
+        if self._folded:
+            self._mark(layer, request, beacon, beside["rotation"])
         app_hash = self._state.stage(request.height, request.time_ns, layer.changes(), beside)
         return ResponseFinalizeBlock(
             app_hash,
@@ -189,11 +210,36 @@ class Application:
         """Makes the finalized block durable, in one transaction."""
         height = self._state.commit()
         self._checked = machine.Overlay(Layer(self._state.get))
+        if self._snapshots is not None and self._folded and self._snapshots.is_due(height):
+            self._snapshots.take(self._store)
         return ResponseCommit(max(0, height - self._retained_blocks) if self._retained_blocks else 0)
 
     def discard(self) -> None:
         """Forgets a finalized block that was not committed: its engine died, and will hand it in again."""
         self._state.discard()
+
+    def list_snapshots(self, request: RequestListSnapshots) -> ResponseListSnapshots:
+        """Those that another node could begin with now."""
+        return ResponseListSnapshots(self._snapshots.list(self.height) if self._snapshots else ())
+
+    def load_snapshot_chunk(self, request: RequestLoadSnapshotChunk) -> ResponseLoadSnapshotChunk:
+        """One chunk of a snapshot from here; empty where there is none."""
+        found = self._snapshots.chunk(request.height, request.format, request.chunk) if self._snapshots else b""
+        return ResponseLoadSnapshotChunk(found)
+
+    def offer_snapshot(self, request: RequestOfferSnapshot) -> ResponseOfferSnapshot:
+        """Whether to begin with a snapshot: an engine asks only while it has no block, whatever is here."""
+        return ResponseOfferSnapshot(self._restore.offer(request) if self._restore else OfferResult.REJECT)
+
+    def apply_snapshot_chunk(self, request: RequestApplySnapshotChunk) -> ResponseApplySnapshotChunk:
+        """One chunk of the accepted snapshot; with the last one, this application is at its height."""
+        if self._restore is None:
+            return ResponseApplySnapshotChunk(ChunkResult.ABORT)
+        answer = self._restore.apply(request)
+        if answer.result is ChunkResult.ACCEPT and self._restore.is_done:
+            self._state = VersionedState(self._store, kept_heights=self._kept_heights)
+            self._open()
+        return answer
 
     def query(self, request: RequestQuery) -> ResponseQuery:
         """Paths `/state` (data: the raw key), `/beacon` (data: the height in decimal), `/parameters`."""
@@ -234,6 +280,14 @@ class Application:
         power = parameters.decode(layer.get(parameters.PARAMETERS_KEY) or b"").validator_power
         updates, led = proposers.lead(rotation, updates, beacon, height, power)
         return updates, block_meta.rotation_writes(led)
+
+    def _mark(
+        self, layer: Layer, request: RequestFinalizeBlock, beacon: bytes, rotation: Mapping[bytes, bytes | None]
+    ) -> None:
+        """Puts into the tree what stands beside it, so that whoever begins with a snapshot can check that, too."""
+        beacons = [*block_meta.recent_beacons(self._store, request.height), beacon]
+        encoded = rotation[block_meta.ROTATION_KEY] or b""
+        layer.put(block_meta.MARK_KEY, block_meta.mark(request.time_ns, encoded, beacons))
 
     def _read_transaction(self, tx: bytes) -> transactions.Transaction:
         if transactions.is_beacon_tx(tx):

@@ -2,23 +2,32 @@
 
 A block with nothing but its beacon must not change the app hash, or CometBFT would never rest; so this lives outside
 the tree (the beacon is provable through the header's data_hash), in the same transaction as the height. The counts
-fold into the ledger with the next block that touches the state.
+fold into the ledger with the next block that touches the state. Such a block also puts a mark of the rest into the
+tree, so that a node that joins by a snapshot can check that, too, against the app hash.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from hashlib import sha256
 
 from chain.application import proposers
 from chain.application.abci import BlockIDFlag, CommitInfo
 from chain.application.database import Database
 from chain.application.priorities import Rotation
 from chain.application.store import height_key
+from chain.wire import cbor
 
 # Proposers need the beacon two heights back, an election the one two election epochs back (172 800 blocks of 1 s).
 KEPT_BEACONS = 1_000_000
 
 ROTATION_KEY = b"rotation"
+
+MARK_KEY = b"block/meta"
+"""Where the tree holds the mark of what is beside it."""
+
+MARKED_BEACONS = 100
+"""How many of the last beacons the mark covers and a snapshot carries."""
 
 Counts = Mapping[bytes, int]
 """Precommits by validator address."""
@@ -66,6 +75,16 @@ def rotation(store: Database) -> Rotation | None:
     """CometBFT's rotation of the height after the next one; None on a chain whose proposers are not led."""
     data = store.get("rotation", ROTATION_KEY)
     return None if data is None else Rotation.decode(data)
+
+
+def recent_beacons(store: Database, height: int) -> list[bytes]:
+    """The stored beacons of the last heights before `height`, oldest first, one fewer than a mark covers."""
+    return [beacon for _, beacon in store.items("beacon", height_key(max(1, height - MARKED_BEACONS + 1)))]
+
+
+def mark(time_ns: int, encoded_rotation: bytes, beacons: Sequence[bytes]) -> bytes:
+    """SHA-256 of canonical CBOR `[time_ns, rotation, [beacon, …]]`: what is beside the tree after a folding block."""
+    return sha256(cbor.encode([time_ns, encoded_rotation, list(beacons)])).digest()
 
 
 def rotation_writes(led: Rotation) -> dict[bytes, bytes | None]:

@@ -6,7 +6,8 @@ Shared by the application's state and the node's blocks. LMDB because a commit o
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,49 @@ Writes = Mapping[str, Mapping[bytes, bytes | None]]
 # LMDB reports a write that the file system cut short as EIO ("short write, filesystem full?" in its source).
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 _DAMAGED = (lmdb.CorruptedError, lmdb.InvalidError, lmdb.VersionMismatchError, lmdb.PanicError)
+
+
+class Interrupted(Exception):
+    """A view was ended before it was read: its store grows, or closes."""
+
+
+class View:
+    """The pairs of one committed moment, to be read on another thread while the store is written on."""
+
+    _BATCH = 256
+
+    def __init__(self, transaction: Any, tables: Mapping[str, Any]) -> None:
+        self._transaction = transaction
+        self._tables = tables
+        self._lock = threading.Lock()
+
+    def items(self, table: str) -> Iterator[tuple[bytes, bytes]]:
+        """All pairs of a table, ascending; raises Interrupted once the view has ended."""
+        after: bytes | None = None
+        while batch := self._batch(table, after):
+            yield from batch
+            after = batch[-1][0]
+
+    def end(self) -> None:
+        """Waits for the batch that is being read, no longer; safe to repeat, from any thread."""
+        with self._lock:
+            transaction, self._transaction = self._transaction, None
+            if transaction is not None:
+                transaction.abort()
+
+    def _batch(self, table: str, after: bytes | None) -> list[tuple[bytes, bytes]]:
+        with self._lock:
+            if self._transaction is None:
+                raise Interrupted
+            cursor = self._transaction.cursor(db=self._tables[table])
+            found = cursor.first() if after is None else cursor.set_range(after)
+            if found and after is not None and bytes(cursor.key()) == after:
+                found = cursor.next()
+            pairs: list[tuple[bytes, bytes]] = []
+            while found and len(pairs) < self._BATCH:
+                pairs.append((bytes(cursor.key()), bytes(cursor.value())))
+                found = cursor.next()
+            return pairs
 
 
 class Database:
@@ -49,6 +93,7 @@ class Database:
         except lmdb.Error as error:
             raise _explained(error, folder) from error
         self._reader: Any = None
+        self._views: list[View] = []
 
     def get(self, table: str, key: bytes) -> bytes | None:
         """The committed value of a key."""
@@ -77,10 +122,12 @@ class Database:
 
     def write(self, writes: Writes) -> None:
         """All of `writes` in one durable transaction. Faulty("disk_full") leaves the previous state as it was."""
-        self._release_reader()
+        self._durably(lambda: self._write_once(writes))
+
+    def _durably(self, work: Callable[[], None]) -> None:
         while True:
             try:
-                self._write_once(writes)
+                work()
                 return
             except lmdb.MapFullError as error:
                 self._grow(error)
@@ -89,15 +136,30 @@ class Database:
 
     def clear(self) -> None:
         """Empties every table in one transaction."""
+        self._transact(self._drop)
 
-        def drop(transaction: Any) -> None:
-            for table in self._tables.values():
-                transaction.drop(table, delete=False)
+    def replace(self, contents: Callable[[], Iterable[tuple[str, bytes, bytes]]]) -> None:
+        """Instead of all there is, these (table, key, value), in one durable transaction.
 
-        self._transact(drop)
+        `contents` is called again where the map has to grow; what it raises leaves everything as it was.
+        """
+
+        def fill(transaction: Any) -> None:
+            self._drop(transaction)
+            for name, key, value in contents():
+                transaction.put(key, value, db=self._tables[name])
+
+        self._durably(lambda: self._transact(fill))
+
+    def view(self) -> View:
+        """What is committed now, for another thread; whoever takes it ends it soon, since it keeps old pages alive."""
+        self._views = [each for each in self._views if each._transaction is not None]
+        self._views.append(View(self._env.begin(write=False), self._tables))
+        return self._views[-1]
 
     def close(self) -> None:
         self._release_reader()
+        self._end_views()
         self._env.close()
 
     def _write_once(self, writes: Writes) -> None:
@@ -113,6 +175,15 @@ class Database:
 
         self._transact(put)
 
+    def _drop(self, transaction: Any) -> None:
+        for table in self._tables.values():
+            transaction.drop(table, delete=False)
+
+    def _end_views(self) -> None:
+        for view in self._views:
+            view.end()
+        self._views.clear()
+
     def _transact(self, work: Callable[[Any], None]) -> None:
         self._release_reader()
         with self._env.begin(write=True) as transaction:
@@ -121,6 +192,7 @@ class Database:
     def _grow(self, error: lmdb.MapFullError) -> None:
         if self._map_bytes * 2 > MAX_MAP_BYTES:
             raise Faulty("disk_full", f"the store {self.folder} is over {MAX_MAP_BYTES} bytes") from error
+        self._end_views()  # The map moves: nobody may be reading it.
         self._map_bytes *= 2
         self._env.set_mapsize(self._map_bytes)
 

@@ -17,7 +17,7 @@ TABLES = ("state", "diff", "meta", "beacon", "participation", "rotation")
 class StateStore(Database):
     """The application's own database: `state` is the tree's content, the rest is beside the tree."""
 
-    HEIGHT, TIME, APP_HASH, CHAIN = b"height", b"time", b"app_hash", b"chain"
+    HEIGHT, TIME, APP_HASH, CHAIN, BASE = b"height", b"time", b"app_hash", b"chain", b"base"
 
     def __init__(self, folder: Path, *, initial_bytes: int = INITIAL_MAP_BYTES) -> None:
         super().__init__(folder, TABLES, initial_bytes=initial_bytes)
@@ -41,6 +41,11 @@ class StateStore(Database):
     def chain(self) -> bytes | None:
         """Canonical CBOR `[chain_id, genesis_hash]`; None before InitChain."""
         return self.get("meta", self.CHAIN)
+
+    @property
+    def base(self) -> int:
+        """The height of the snapshot that this store began with; 0 when it began with the genesis."""
+        return int.from_bytes(self.get("meta", self.BASE) or b"", "big")
 
     def state(self, key: bytes) -> bytes | None:
         return self.get("state", key)

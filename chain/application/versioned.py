@@ -105,7 +105,7 @@ class VersionedState:
     @property
     def oldest(self) -> int:
         """The earliest height that can still be read."""
-        return max(0, self.height - self._kept_heights)
+        return max(self._store.base, self.height - self._kept_heights)
 
     def read(self, key: bytes, height: int) -> bytes | None:
         """The value after the block at `height`; raises Refused for a height that is not kept."""

@@ -13,14 +13,19 @@ from chain.application.abci import (
     CheckTxType,
     CommitInfo,
     Misbehavior,
+    RequestApplySnapshotChunk,
     RequestCheckTx,
     RequestCommit,
     RequestFinalizeBlock,
     RequestInfo,
     RequestInitChain,
+    RequestListSnapshots,
+    RequestLoadSnapshotChunk,
+    RequestOfferSnapshot,
     RequestPrepareProposal,
     RequestProcessProposal,
     RequestQuery,
+    Snapshot,
     ValidatorUpdate,
     VoteInfo,
 )
@@ -37,7 +42,7 @@ class Echo:
 
 @dataclass(frozen=True, slots=True)
 class Unread:
-    """A request whose content does not matter for its answer: flush, and what is not offered (snapshots, extensions).
+    """A request whose content does not matter for its answer: flush, and what is not offered (vote extensions).
 
     `method` is ABCI's name.
     """
@@ -53,6 +58,10 @@ Request = (
     | RequestQuery
     | RequestCheckTx
     | RequestCommit
+    | RequestListSnapshots
+    | RequestOfferSnapshot
+    | RequestLoadSnapshotChunk
+    | RequestApplySnapshotChunk
     | RequestPrepareProposal
     | RequestProcessProposal
     | RequestFinalizeBlock
@@ -152,6 +161,35 @@ def _finalize_block(data: bytes) -> Request:
     )
 
 
+def _list_snapshots(data: bytes) -> Request:
+    return RequestListSnapshots()
+
+
+def _offer_snapshot(data: bytes) -> Request:
+    fields = Fields(data)
+    snapshot = Fields(fields.binary(1))
+    return RequestOfferSnapshot(
+        Snapshot(
+            height=snapshot.integer(1),
+            format=snapshot.integer(2),
+            chunks=snapshot.integer(3),
+            hash=snapshot.binary(4),
+            metadata=snapshot.binary(5),
+        ),
+        app_hash=fields.binary(2),
+    )
+
+
+def _load_snapshot_chunk(data: bytes) -> Request:
+    fields = Fields(data)
+    return RequestLoadSnapshotChunk(fields.integer(1), fields.integer(2), fields.integer(3))
+
+
+def _apply_snapshot_chunk(data: bytes) -> Request:
+    fields = Fields(data)
+    return RequestApplySnapshotChunk(fields.integer(1), fields.binary(2), fields.binary(3).decode())
+
+
 def _unread(method: str) -> Callable[[bytes], Request]:
     return lambda data: Unread(method)
 
@@ -164,10 +202,10 @@ _READERS: Mapping[int, Callable[[bytes], Request]] = {
     6: _query,
     8: _check_tx,
     11: _commit,
-    12: _unread("list_snapshots"),
-    13: _unread("offer_snapshot"),
-    14: _unread("load_snapshot_chunk"),
-    15: _unread("apply_snapshot_chunk"),
+    12: _list_snapshots,
+    13: _offer_snapshot,
+    14: _load_snapshot_chunk,
+    15: _apply_snapshot_chunk,
     16: _prepare_proposal,
     17: _process_proposal,
     18: _unread("extend_vote"),

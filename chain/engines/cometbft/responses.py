@@ -12,27 +12,28 @@ from chain.application.abci import (
     Event,
     ExecTxResult,
     ProofOp,
+    ResponseApplySnapshotChunk,
     ResponseCheckTx,
     ResponseCommit,
     ResponseFinalizeBlock,
     ResponseInfo,
     ResponseInitChain,
+    ResponseListSnapshots,
+    ResponseLoadSnapshotChunk,
+    ResponseOfferSnapshot,
     ResponsePrepareProposal,
     ResponseProcessProposal,
     ResponseQuery,
+    Snapshot,
     ValidatorUpdate,
 )
-from chain.wire.protobuf import bytes_field, integer_field, message_field
+from chain.wire.protobuf import bytes_field, integer_field, message_field, varint
 
-# There are no snapshots and no vote extensions yet: an empty list, "reject", an empty chunk, "abort"; "accept".
-_SNAPSHOT_REJECT, _CHUNK_ABORT, _EXTENSION_ACCEPT = 3, 2, 1
+# There are no vote extensions: an empty one is told, and others' are accepted.
+_EXTENSION_ACCEPT = 1
 
 FIXED: Mapping[str, bytes] = {
     "flush": message_field(3, b""),
-    "list_snapshots": message_field(13, b""),
-    "offer_snapshot": message_field(14, integer_field(1, _SNAPSHOT_REJECT)),
-    "load_snapshot_chunk": message_field(15, b""),
-    "apply_snapshot_chunk": message_field(16, integer_field(1, _CHUNK_ABORT)),
     "extend_vote": message_field(19, b""),
     "verify_vote_extension": message_field(20, integer_field(1, _EXTENSION_ACCEPT)),
 }
@@ -110,6 +111,27 @@ def _finalize_block(answer: ResponseFinalizeBlock) -> bytes:
     return message_field(21, content)
 
 
+def _list_snapshots(answer: ResponseListSnapshots) -> bytes:
+    return message_field(13, b"".join(message_field(1, _snapshot(each)) for each in answer.snapshots))
+
+
+def _offer_snapshot(answer: ResponseOfferSnapshot) -> bytes:
+    return message_field(14, integer_field(1, answer.result))
+
+
+def _load_snapshot_chunk(answer: ResponseLoadSnapshotChunk) -> bytes:
+    return message_field(15, bytes_field(1, answer.chunk))
+
+
+def _apply_snapshot_chunk(answer: ResponseApplySnapshotChunk) -> bytes:
+    content = (
+        integer_field(1, answer.result)
+        + bytes_field(2, b"".join(varint(chunk) for chunk in answer.refetch_chunks))
+        + b"".join(_text(3, sender) for sender in answer.reject_senders)
+    )
+    return message_field(16, content)
+
+
 _WRITERS: Mapping[type, Callable[[Any], bytes]] = {
     ResponseInfo: _info,
     ResponseInitChain: _init_chain,
@@ -119,7 +141,21 @@ _WRITERS: Mapping[type, Callable[[Any], bytes]] = {
     ResponsePrepareProposal: _prepare_proposal,
     ResponseProcessProposal: _process_proposal,
     ResponseFinalizeBlock: _finalize_block,
+    ResponseListSnapshots: _list_snapshots,
+    ResponseOfferSnapshot: _offer_snapshot,
+    ResponseLoadSnapshotChunk: _load_snapshot_chunk,
+    ResponseApplySnapshotChunk: _apply_snapshot_chunk,
 }
+
+
+def _snapshot(snapshot: Snapshot) -> bytes:
+    return (
+        integer_field(1, snapshot.height)
+        + integer_field(2, snapshot.format)
+        + integer_field(3, snapshot.chunks)
+        + bytes_field(4, snapshot.hash)
+        + bytes_field(5, snapshot.metadata)
+    )
 
 
 def _result(result: ExecTxResult | ResponseCheckTx) -> bytes:

@@ -15,19 +15,27 @@ from pathlib import Path
 from typing import Protocol
 
 from chain.application.abci import (
+    RequestApplySnapshotChunk,
     RequestCheckTx,
     RequestCommit,
     RequestFinalizeBlock,
     RequestInfo,
     RequestInitChain,
+    RequestListSnapshots,
+    RequestLoadSnapshotChunk,
+    RequestOfferSnapshot,
     RequestPrepareProposal,
     RequestProcessProposal,
     RequestQuery,
+    ResponseApplySnapshotChunk,
     ResponseCheckTx,
     ResponseCommit,
     ResponseFinalizeBlock,
     ResponseInfo,
     ResponseInitChain,
+    ResponseListSnapshots,
+    ResponseLoadSnapshotChunk,
+    ResponseOfferSnapshot,
     ResponsePrepareProposal,
     ResponseProcessProposal,
     ResponseQuery,
@@ -57,6 +65,10 @@ class AbciApplication(Protocol):
     def process_proposal(self, request: RequestProcessProposal) -> ResponseProcessProposal: ...
     def finalize_block(self, request: RequestFinalizeBlock) -> ResponseFinalizeBlock: ...
     def commit(self, request: RequestCommit) -> ResponseCommit: ...
+    def list_snapshots(self, request: RequestListSnapshots) -> ResponseListSnapshots: ...
+    def offer_snapshot(self, request: RequestOfferSnapshot) -> ResponseOfferSnapshot: ...
+    def load_snapshot_chunk(self, request: RequestLoadSnapshotChunk) -> ResponseLoadSnapshotChunk: ...
+    def apply_snapshot_chunk(self, request: RequestApplySnapshotChunk) -> ResponseApplySnapshotChunk: ...
     def discard(self) -> None: ...
 
 
@@ -135,6 +147,14 @@ class AbciServer:
                 answer = application.prepare_proposal(request)
             case RequestProcessProposal():
                 answer = application.process_proposal(request)
+            case RequestListSnapshots():
+                answer = application.list_snapshots(request)
+            case RequestOfferSnapshot():
+                answer = application.offer_snapshot(request)
+            case RequestLoadSnapshotChunk():
+                answer = application.load_snapshot_chunk(request)
+            case RequestApplySnapshotChunk():
+                answer = application.apply_snapshot_chunk(request)
             case RequestFinalizeBlock():
                 self._discard()
                 self._finalizing = connection

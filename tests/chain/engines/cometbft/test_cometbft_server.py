@@ -15,16 +15,27 @@ from hypothesis import strategies as st
 
 from chain.application.abci import (
     BlockIDFlag,
+    ChunkResult,
     CommitInfo,
+    OfferResult,
     ProposalStatus,
+    RequestApplySnapshotChunk,
     RequestCheckTx,
     RequestFinalizeBlock,
     RequestInitChain,
+    RequestListSnapshots,
+    RequestLoadSnapshotChunk,
+    RequestOfferSnapshot,
     RequestPrepareProposal,
     RequestQuery,
+    ResponseApplySnapshotChunk,
     ResponseCheckTx,
+    ResponseListSnapshots,
+    ResponseLoadSnapshotChunk,
+    ResponseOfferSnapshot,
     ResponsePrepareProposal,
     ResponseQuery,
+    Snapshot,
     ValidatorUpdate,
     VoteInfo,
 )
@@ -37,6 +48,7 @@ from tests.chain.engines.cometbft import abci_client as abci
 from tests.chain.engines.cometbft.abci_client import Connection, request
 from tests.chain.engines.small_chain import SmallApplication
 
+SNAPSHOT = Snapshot(1 << 40, 1, 300, b"hash", b"manifest")
 GENESIS = RequestInitChain(1, "small", (ValidatorUpdate(bytes(32), 1),), b'{"a":1}')
 
 
@@ -48,6 +60,7 @@ class Scripted(SmallApplication):
         self.broken: Exception | None = None
         self.discarded = 0
         self.checked: list[bytes] = []
+        self.restored: list[RequestOfferSnapshot | RequestApplySnapshotChunk] = []
 
     def check_tx(self, request: RequestCheckTx) -> ResponseCheckTx:
         if self.broken is not None:
@@ -60,6 +73,20 @@ class Scripted(SmallApplication):
 
     def prepare_proposal(self, request: RequestPrepareProposal) -> ResponsePrepareProposal:
         return ResponsePrepareProposal((b"%d" % len(request.local_last_commit.votes), *request.txs))
+
+    def list_snapshots(self, request: RequestListSnapshots) -> ResponseListSnapshots:
+        return ResponseListSnapshots((SNAPSHOT, SNAPSHOT))
+
+    def offer_snapshot(self, request: RequestOfferSnapshot) -> ResponseOfferSnapshot:
+        self.restored.append(request)
+        return ResponseOfferSnapshot(OfferResult.REJECT_SENDER)
+
+    def load_snapshot_chunk(self, request: RequestLoadSnapshotChunk) -> ResponseLoadSnapshotChunk:
+        return ResponseLoadSnapshotChunk(b"%d %d %d" % (request.height, request.format, request.chunk))
+
+    def apply_snapshot_chunk(self, request: RequestApplySnapshotChunk) -> ResponseApplySnapshotChunk:
+        self.restored.append(request)
+        return ResponseApplySnapshotChunk(ChunkResult.RETRY, (0, 300), ("one", "two"))
 
     def discard(self) -> None:
         self.discarded += 1
@@ -118,12 +145,26 @@ async def test_a_chain_lives_through_the_grammar_of_abci(application: Scripted, 
 
 
 async def test_what_is_not_offered_is_answered_all_the_same(connection: Connection) -> None:
-    assert await _content(connection, abci.LIST_SNAPSHOTS) == b""
-    assert (await connection.call(abci.OFFER_SNAPSHOT)).integer(1) == 3
-    assert (await connection.call(abci.LOAD_CHUNK)).binary(1) == b""
-    assert (await connection.call(abci.APPLY_CHUNK)).integer(1) == 2
     assert (await connection.call(abci.EXTEND_VOTE)).binary(1) == b""
     assert (await connection.call(abci.VERIFY_EXTENSION)).integer(1) == 1
+
+
+async def test_snapshots_are_listed_loaded_offered_and_applied(application: Scripted, connection: Connection) -> None:
+    listed = (await connection.call(abci.LIST_SNAPSHOTS)).repeated(1)
+    assert len(listed) == 2
+    asked = integer_field(1, 7) + integer_field(2, 1) + integer_field(3, 2)
+    assert (await connection.call(abci.LOAD_CHUNK, asked)).binary(1) == b"7 1 2"
+    offer = message_field(1, listed[0]) + bytes_field(2, b"app hash")
+    assert (await connection.call(abci.OFFER_SNAPSHOT, offer)).integer(1) == OfferResult.REJECT_SENDER
+    chunk = integer_field(1, 5) + bytes_field(2, b"chunk") + bytes_field(3, b"peer")
+    answer = await connection.call(abci.APPLY_CHUNK, chunk)
+    assert answer.integer(1) == ChunkResult.RETRY
+    assert answer.binary(2) == varint(0) + varint(300)
+    assert answer.repeated(3) == [b"one", b"two"]
+    assert application.restored == [
+        RequestOfferSnapshot(SNAPSHOT, b"app hash"),
+        RequestApplySnapshotChunk(5, b"chunk", "peer"),
+    ]
 
 
 async def test_the_votes_of_a_proposals_extended_commit_are_read(connection: Connection) -> None:
