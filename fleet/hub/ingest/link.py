@@ -131,6 +131,7 @@ class BrokerLink:
         client.max_queued_messages_set(OUTGOING_MAXIMUM)
         client.reconnect_delay_set(1, RECONNECT_MAX_S)
         client.on_connect = self._on_connect
+        client.on_subscribe = self._on_subscribe
         client.on_disconnect = self._on_disconnect
         client.on_message = self._on_message
         return client
@@ -147,6 +148,13 @@ class BrokerLink:
                 *((leaf.filter(), gauges) for leaf in (TELEMETRY_SYSTEM, TELEMETRY_GPU)),
             ]
         )
+
+    def _on_subscribe(self, _client: mqtt.Client, _data: Any, _mid: int, reasons: list[ReasonCode], _p: Any) -> None:
+        """Only from here on does the broker keep messages for us: before, a new device would speak to nobody."""
+        refused = [str(reason) for reason in reasons if reason.is_failure]
+        if refused:
+            _log.warning("the broker refuses a subscription: %s", ", ".join(refused))
+            return
         self.connected.set()
 
     def _on_disconnect(self, _client: mqtt.Client, _data: Any, _flags: Any, reason: ReasonCode, _p: Any) -> None:
