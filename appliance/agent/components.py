@@ -20,6 +20,7 @@ from appliance.agent.events import Emit
 from appliance.agent.gpus import find_gpus
 from appliance.agent.identity import Identity
 from appliance.agent.inventory import Inventory
+from appliance.agent.notices import Notices
 from appliance.agent.owner import open_owner
 from appliance.agent.proving import POG, POG_OPEN, Proving
 from appliance.agent.recorder import Recorder, RecordKey, read_boot_id
@@ -35,6 +36,7 @@ from fleet.protocol.topics import (
     COMMAND_POG_OPEN,
     DELEGATION,
     DESIRED,
+    EVENT,
     POG_COMMIT,
     RECEIPT,
     TELEMETRY_GPU,
@@ -91,6 +93,9 @@ def assemble(
 ) -> Parts:
     """Build every component for this home and enrolment, connected to each other. Nothing runs yet."""
     current, answer = Current(enrolment), enrolment.answer
+    emit = Notices(
+        emit, lambda level, code, event: connection.publish_json(EVENT, event, level=level, code=code), clock
+    )
     interval_ms = settings.record_interval_ms or answer.record_interval_ms
     owner, gpus, boot = open_owner(settings.owner_file), find_gpus(), read_boot_id()
     spool = Spool(settings.spool_file, max_bytes=settings.spool_max_bytes)

@@ -36,6 +36,11 @@ EVENTS: Mapping[str, str] = {
 """Every event that the agent emits, with the sentence a person reads; a test holds both sides together."""
 
 
+def sentence(event: str, fields: Mapping[str, object]) -> str:
+    """The event as a person reads it; a field that was left out reads as a question mark."""
+    return EVENTS[event].format_map(_Lenient(fields))
+
+
 class Emit(Protocol):
     """How components report an event: the name from `EVENTS` and its fields."""
 
@@ -52,11 +57,10 @@ class EventStream:
         self._lock = threading.Lock()
 
     def __call__(self, event: str, /, **fields: object) -> None:
-        sentence = EVENTS[event]
         if self._as_json:
             line = json.dumps({"event": event, "time_ms": self._now_ms(), **fields}, ensure_ascii=False)
         else:
-            line = sentence.format_map(_Lenient(fields))
+            line = sentence(event, fields)
         with self._lock:
             try:
                 self._stream.write(line + "\n")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from appliance.agent.events import EVENTS
+from appliance.agent.events import EVENTS, sentence
 from dccn.demo.children import Event
 
 TOLD_RECORDS = 10
@@ -28,11 +28,11 @@ class Story:
             return None
         if name == "record_accepted" and not self._is_news(event):
             return None
-        sentence = EVENTS[name].format_map(_Known(event))
+        told = sentence(name, event)
         if name == "reward_verified" and self.first_reward_s is None:
             self.first_reward_s = now_s - self._started_s
-            sentence += f": the first reward, verified by this machine {self.first_reward_s:.1f} s after the start"
-        return self.tell(str(event["part"]), sentence, now_s)
+            told += f": the first reward, verified by this machine {self.first_reward_s:.1f} s after the start"
+        return self.tell(str(event["part"]), told, now_s)
 
     def _is_news(self, event: Event) -> bool:
         """A record a second would drown everything else: the first receipt counts, then every tenth record."""
@@ -44,10 +44,3 @@ class Story:
 
     def tell(self, part: str, sentence: str, now_s: float) -> str:
         return f"{now_s - self._started_s:7.1f} s  {part:<6} {sentence}"
-
-
-class _Known(dict[str, object]):
-    """Fields of an event; a field that a part left out reads as unknown instead of breaking the line."""
-
-    def __missing__(self, key: str) -> str:
-        return "unknown"

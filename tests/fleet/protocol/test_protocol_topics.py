@@ -16,8 +16,8 @@ ROOT = Path(__file__).parents[3]
 DEVICE = "0123456789abcdef" * 2
 NAMES = {id(leaf): name for name, leaf in vars(topics).items() if isinstance(leaf, topics.Leaf)}
 
-NOT_YET = [("appliance/agent", "EVENT"), ("fleet/hub", "DESIRED")]
-"""The agent has nothing to tell a person so far, and the hub no desired state until it places workloads."""
+NOT_YET = [("fleet/hub", "DESIRED")]
+"""The hub has no desired state until it places workloads."""
 
 
 def arguments(leaf):
