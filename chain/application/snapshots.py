@@ -58,6 +58,10 @@ class Snapshots:
         idle = self._running is None or self._running.done()
         return bool(self._interval) and idle and height // self._interval > self._last // self._interval
 
+    def began_with(self, height: int) -> None:
+        """The stretch of the snapshot that the store began with has its own already, everywhere alike."""
+        self._last = max(self._last, height)
+
     def take(self, store: StateStore) -> None:
         """Begins to write out what is committed now; a failure is told in the log and costs this snapshot alone."""
         height, chain = store.height, store.chain

@@ -13,16 +13,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from chain.application.app import Application
+from chain.application.restore import Restore
+from chain.application.snapshots import Snapshots
 from chain.application.store import StateStore
 from chain.engines.cometbft import binary
 from chain.engines.cometbft.configuration import CometConfiguration, prepare
 from chain.engines.cometbft.server import AbciServer
 from chain.engines.cometbft.supervisor import RestartPolicy, Supervisor
 from chain.errors import Faulty, Unavailable
+from chain.ledger.genesis import genesis_hash
 from chain.light.rpc import RpcClient
 from chain.node.halting import until_one_ends
 from chain.node.home import Home
 from chain.node.rpc_server import bind
+from chain.wire import cbor
 
 CLOCK_TOLERANCE_NS = 60 * 10**9
 SIGNATURE_THREADS = 2
@@ -65,6 +69,9 @@ async def running_cometbft(
     program = binary.find(home.settings.cometbft.binary)
     folder = home.path / "cometbft"
     with contextlib.ExitStack() as opened:
+        # Closed after the store, whose end ends a snapshot that is being written.
+        snapshots = Snapshots(home.data / "snapshots", home.settings.storage.snapshot_interval)
+        opened.enter_context(contextlib.closing(snapshots))
         store = opened.enter_context(contextlib.closing(StateStore(home.data / "state")))
         _check_clock(max(store.time_ns, home.genesis.time_ns), now_ns())
         application = Application(
@@ -73,6 +80,8 @@ async def running_cometbft(
             kept_heights=home.settings.storage.history_heights,
             executor=opened.enter_context(ThreadPoolExecutor(SIGNATURE_THREADS, "signatures")),
             retained_blocks=home.settings.storage.retained_blocks,
+            snapshots=snapshots,
+            restore=Restore(store, home.data / "restore", _chain(home)),
         )
         configuration = _configuration(home, folder, opened, port)
         node_id = prepare(configuration)
@@ -119,8 +128,14 @@ def _configuration(home: Home, folder: Path, opened: contextlib.ExitStack, port:
         mempool_max_txs_bytes=settings.mempool.max_txs_bytes,
         mempool_max_tx_bytes=settings.mempool.max_tx_bytes,
         mempool_cache_size=settings.mempool.cache_size,
+        statesync=settings.statesync,
         log_level=settings.cometbft.log_level,
     )
+
+
+def _chain(home: Home) -> bytes:
+    """The only chain of which a snapshot is taken in."""
+    return cbor.encode([home.genesis.chain_id, genesis_hash(home.document)])
 
 
 def _socket_path(folder: Path, opened: contextlib.ExitStack) -> Path:

@@ -5,20 +5,32 @@ Nothing here is part of consensus: intervals, fees and limits of the chain are p
 
 from __future__ import annotations
 
+import re
 import tomllib
 from dataclasses import dataclass, fields, is_dataclass
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
-from chain.engines.cometbft.configuration import PeerSettings
+from chain.engines.cometbft.configuration import PeerSettings, StateSyncSettings
 from chain.errors import Malformed
 
 DEFAULT_RPC_PORT = 26657
 # Two weeks of blocks of one second: as far back as a light client may trust. Evidence is good for 100 000 blocks.
 RETAINED_BLOCKS, MIN_RETAINED_BLOCKS = 1_300_000, 100_000
+_HASH = re.compile(r"[0-9a-fA-F]{64}", re.ASCII)
 ENGINES = ("embedded", "cometbft")
-MAY_BE_ZERO = ("rpc.port", "p2p.port", "storage.retained_blocks", "p2p.max_inbound", "p2p.max_outbound")
+# Two snapshots are kept, and who begins with one needs all blocks since.
+SNAPSHOT_INTERVAL = 5_000
+MAY_BE_ZERO = (
+    "rpc.port",
+    "p2p.port",
+    "storage.retained_blocks",
+    "storage.snapshot_interval",
+    "p2p.max_inbound",
+    "p2p.max_outbound",
+    "statesync.trust_height",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +54,7 @@ class MempoolSettings:
 class StorageSettings:
     history_heights: int = 128
     retained_blocks: int = RETAINED_BLOCKS
+    snapshot_interval: int = SNAPSHOT_INTERVAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +72,7 @@ class Settings:
     storage: StorageSettings = StorageSettings()
     p2p: PeerSettings = PeerSettings()  # noqa: RUF009  # frozen, so it may be shared
     cometbft: CometSettings = CometSettings()
+    statesync: StateSyncSettings = StateSyncSettings()  # noqa: RUF009  # frozen, too
 
     def __post_init__(self) -> None:
         if self.engine not in ENGINES:
@@ -73,6 +87,15 @@ class Settings:
         if 0 < self.storage.retained_blocks < MIN_RETAINED_BLOCKS:
             least = f"0 or at least {MIN_RETAINED_BLOCKS}"
             raise Malformed("usage", f"storage.retained_blocks is {self.storage.retained_blocks}, expected {least}")
+        if 0 < self.storage.retained_blocks < 4 * self.storage.snapshot_interval:
+            most = f"at most a quarter of storage.retained_blocks, {self.storage.retained_blocks // 4}"
+            raise Malformed("usage", f"storage.snapshot_interval is {self.storage.snapshot_interval}, expected {most}")
+        if self.statesync.rpc_servers and (
+            self.statesync.rpc_servers.count(",") < 1
+            or self.statesync.trust_height < 1
+            or not _HASH.fullmatch(self.statesync.trust_hash)
+        ):
+            raise Malformed("usage", "statesync needs two rpc_servers, a trust_height, and a trust_hash of 64 digits")
         if self.storage.history_heights < 100:
             raise Malformed("usage", f"storage.history_heights is {self.storage.history_heights}, expected 100 or more")
         for name, value in _numbers(self):
@@ -127,6 +150,9 @@ cache_size = {settings.mempool.cache_size}
 history_heights = {settings.storage.history_heights}
 # How many blocks CometBFT keeps; 0 keeps all. Never fewer than evidence may be old (100 000 blocks).
 retained_blocks = {settings.storage.retained_blocks}
+# A snapshot of the state is written in every stretch of this many heights, and the last two are kept for nodes that
+# join (behind CometBFT only); 0 writes none.
+snapshot_interval = {settings.storage.snapshot_interval}
 
 [p2p]
 # Where CometBFT meets other nodes, and the address that they should use if it is another one (host:port).
@@ -142,6 +168,14 @@ pex = {str(settings.p2p.pex).lower()}
 local_network = {str(settings.p2p.local_network).lower()}
 max_inbound = {settings.p2p.max_inbound}
 max_outbound = {settings.p2p.max_outbound}
+
+[statesync]
+# How a node without blocks begins: from a snapshot of its peers, at a height that CometBFT's light client verifies with
+# two RPC servers or more (separated by commas) from a trusted height and hash. Empty begins with the genesis.
+rpc_servers = "{settings.statesync.rpc_servers}"
+trust_height = {settings.statesync.trust_height}
+trust_hash = "{settings.statesync.trust_hash}"
+trust_period_s = {settings.statesync.trust_period_s}
 
 [cometbft]
 # The program; empty takes the one that `make engines` brought, or the one on the PATH.
@@ -178,6 +212,7 @@ def _numbers(settings: Settings) -> list[tuple[str, int]]:
         ("mempool", settings.mempool),
         ("storage", settings.storage),
         ("p2p", settings.p2p),
+        ("statesync", settings.statesync),
     )
     pairs = [
         (f"{table}.{each.name}", getattr(values, each.name)) for table, values in tables for each in fields(values)

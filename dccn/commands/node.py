@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from dccn.homes import data_home
-from dccn.output import Json, emit, listed
+from dccn.output import Json, emit, listed, note
 
 app = typer.Typer(no_args_is_help=True, help="Run a node of the chain, and ask it how it is.")
 
@@ -73,6 +73,62 @@ def run(
     from chain.node import server
 
     server.run(home or data_home("node"), json_output=as_json, engine=engine and engine.value, listen=listen)
+
+
+@app.command()
+def invite(
+    rpc: Annotated[
+        list[str], typer.Option(metavar="URL", help="RPC of a node as others reach it; give two, of two nodes.")
+    ],
+    peer: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ID@HOST:PORT", help="Whom to meet. [default: the peer addresses that the nodes name]"),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Print the one string with which another machine joins this network; it carries no secret."""
+    from chain.node import joining
+
+    if len(rpc) == 1:
+        note("one RPC address stands for both: who joins has no second opinion")
+        rpc = rpc * 2
+    invitation = joining.invite(rpc, peer or ())
+    text = invitation.encode()
+    result = {
+        "ok": True,
+        "join": text,
+        "chain_id": invitation.chain_id,
+        "genesis_hash": invitation.genesis_hash.hex(),
+        "trusted_height": invitation.trusted_height,
+        "trusted_hash": invitation.trusted_hash.hex(),
+        "rpc": list(invitation.rpc),
+        "peers": list(invitation.peers),
+    }
+    emit(result, text, as_json=as_json)
+
+
+@app.command()
+def join(
+    string: Annotated[str, typer.Argument(metavar="STRING", help="What dccn node invite printed.")],
+    home: Home = None,
+    moniker: Annotated[str, typer.Option(help="A name for humans.")] = "data-center",
+    rpc_port: Annotated[int | None, typer.Option(help="Where this node's RPC listens. [default: 26657]")] = None,
+    p2p_port: Annotated[int | None, typer.Option(help="Where other nodes meet this one. [default: 26656]")] = None,
+    start: Annotated[bool, typer.Option(help="Run the node at once, or leave that to dccn node run.")] = True,
+    as_json: Json = False,
+) -> None:
+    """Make a full node of the string's network, begin with a verified snapshot, and follow."""
+    from chain.node import joining, server
+
+    chosen = home or data_home("node")
+    newest = joining.join(chosen, string, moniker=moniker, rpc_port=rpc_port, p2p_port=p2p_port)
+    result = {"ok": True, "home": str(chosen), "chain_id": newest.chain_id, "verified_height": newest.height}
+    what = f"joined chain {newest.chain_id}, verified up to height {newest.height}, in {chosen}"
+    if not start:
+        emit(result, f"{what}; start it: dccn node run --home {chosen}", as_json=as_json)
+        return
+    note(what)
+    server.run(chosen, json_output=as_json)
 
 
 @app.command()

@@ -44,6 +44,19 @@ class PeerSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class StateSyncSettings:
+    """How a node without blocks begins with a snapshot; without `rpc_servers` it begins with the genesis.
+
+    `rpc_servers` are two URLs or more, separated by commas; `trust_hash` is the header's at `trust_height`, in hex.
+    """
+
+    rpc_servers: str = ""
+    trust_height: int = 0
+    trust_hash: str = ""
+    trust_period_s: int = 14 * 86_400
+
+
+@dataclass(frozen=True, slots=True)
 class CometConfiguration:
     """All that `config.toml` is made of. Paths are absolute; intervals are the chain's parameters.
 
@@ -66,6 +79,7 @@ class CometConfiguration:
     mempool_max_txs_bytes: int
     mempool_max_tx_bytes: int
     mempool_cache_size: int
+    statesync: StateSyncSettings = StateSyncSettings()
     log_level: str = "main:info,state:error,p2p:error,*:error"
 
 
@@ -141,6 +155,15 @@ def render(c: CometConfiguration) -> str:
             "skip_timeout_commit": False,
             "create_empty_blocks": True,
             "create_empty_blocks_interval": f"{max(c.block_interval_ms, c.empty_block_interval_ms)}ms",
+        },
+        # CometBFT passes it over once it has a block.
+        "statesync": {
+            "enable": bool(c.statesync.rpc_servers),
+            "rpc_servers": c.statesync.rpc_servers,
+            "trust_height": c.statesync.trust_height,
+            "trust_hash": c.statesync.trust_hash,
+            "trust_period": f"{c.statesync.trust_period_s}s",
+            "discovery_time": "5s",
         },
         "tx_index": {"indexer": "kv"},
         "instrumentation": {"prometheus": False},

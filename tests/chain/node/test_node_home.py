@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from chain.crypto.address import validator_address
+from chain.engines.cometbft.configuration import StateSyncSettings
 from chain.errors import DccnError, Faulty, Malformed
 from chain.node import home as node_home
 from chain.node import settings as node_settings
@@ -96,15 +97,16 @@ def test_the_settings_file_says_what_is_set_and_nothing_else(tmp_path: Path) -> 
         "cometbft",
         RpcSettings("::1", 0, True, 7, 8_000),
         MempoolSettings(1, 2, 3, 4),
-        StorageSettings(100, 0),
+        StorageSettings(100, 0, 7),
         PeerSettings("::1", 0, "example.org:1", "a@b:1", "c@d:2,e@f:3", False, False, 0, 1),
         CometSettings("/opt/cometbft", "*:debug"),
+        StateSyncSettings("http://a,http://b", 7, "ab" * 32, 60),
     )
     path = tmp_path / "config.toml"
     path.write_text(node_settings.template(chosen))
     assert node_settings.read(path) == chosen
     tables = set(tomllib.loads(node_settings.template(Settings())))
-    assert tables == {"moniker", "engine", "rpc", "mempool", "storage", "p2p", "cometbft"}
+    assert tables == {"moniker", "engine", "rpc", "mempool", "storage", "p2p", "cometbft", "statesync"}
     assert node_settings.read(tmp_path / "absent.toml") == Settings()
 
 
@@ -118,6 +120,9 @@ def test_the_settings_file_says_what_is_set_and_nothing_else(tmp_path: Path) -> 
         ("[rpc]\nmax_open_connections = 0", "rpc.max_open_connections"),
         ("[storage]\nhistory_heights = 99", "storage.history_heights"),
         ("[storage]\nretained_blocks = 99999", "storage.retained_blocks"),
+        ("[storage]\nsnapshot_interval = 400000", "storage.snapshot_interval"),
+        ("[statesync]\nrpc_servers = 'http://a,http://b'\ntrust_height = 1", "trust_hash"),
+        ("[statesync]\nrpc_servers = 'http://a'", "two rpc_servers"),
         ("[p2p]\nhost = 'peer'", "p2p.host"),
         ("[mempol]\nsize = 1", "mempol"),
         ("[mempool]\nsizes = 1", "mempool.sizes"),

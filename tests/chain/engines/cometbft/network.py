@@ -23,7 +23,7 @@ from chain.ledger.parameters import Parameters
 from chain.light.rpc import RpcClient
 from chain.node import home as node_home
 from chain.node.home import NETWORK_POWER, OperatorKeys
-from chain.node.settings import RpcSettings, Settings
+from chain.node.settings import RpcSettings, Settings, StorageSettings
 from chain.wire.transactions import ANKR, sign, transfer
 
 CHAIN_ID = "net"
@@ -72,6 +72,7 @@ class Network:
     size: int = 4
     parameters: Parameters = BRISK
     fault: str = ""
+    storage: StorageSettings = StorageSettings()  # noqa: RUF009  # frozen
     nodes: list[NodeProcess] = field(default_factory=list)
     _opened: ExitStack = field(default_factory=ExitStack)
     _nonce: int = 0
@@ -106,6 +107,7 @@ class Network:
                 engine="cometbft",
                 rpc=RpcSettings(port=ports[self.size + number]),
                 p2p=PeerSettings(port=ports[number], persistent_peers=others, pex=False),
+                storage=self.storage,
             )
             node_home.init(
                 home,
@@ -135,6 +137,15 @@ class Network:
                     node.process.kill()
                     node.process.wait()
         self._opened.close()
+
+    def add(self, home: Path, rpc_port: int) -> NodeProcess:
+        """Starts one more node, whose home was made already."""
+        rpc = RpcClient(f"http://127.0.0.1:{rpc_port}")
+        self._opened.enter_context(closing(rpc))
+        node = NodeProcess(home, rpc, b"")
+        self.nodes.append(node)
+        self.start(node)
+        return node
 
     def start(self, node: NodeProcess) -> None:
         log: IO[bytes] = self._opened.enter_context((node.home / "node.log").open("ab"))

@@ -1,0 +1,124 @@
+"""A data center joins a real network by one string: a snapshot instead of all blocks, and it is a full node after."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from chain.engines.cometbft import binary
+from chain.errors import DccnError, Refused, Unavailable
+from chain.light.client import LightClient
+from chain.light.inclusion import verified_state
+from chain.node import joining
+from chain.node.invitation import Invitation
+from chain.node.settings import StorageSettings
+from chain.wire.state import Account, account_key
+from chain.wire.transactions import ANKR
+from tests.chain.engines.cometbft.network import CHAIN_ID, Network, NodeProcess, free_ports, wait_for
+
+pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(420)]
+
+PAID = bytes(range(20))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _engine() -> None:
+    try:
+        binary.find()
+    except Unavailable as error:
+        pytest.skip(f"{error.message}: make engines")
+
+
+def pay_until(network: Network, height: int) -> None:
+    """Payments one after the other, so that blocks fold, until all nodes are at this height."""
+    while network.height() < height:
+        tx = network.payment(PAID)
+        assert network.nodes[0].rpc.broadcast_tx_sync(tx).code == 0
+        wait_for(lambda tx=tx: network.nodes[0].rpc.tx(sha256(tx).digest()))
+
+
+def snapshots_of(node: NodeProcess) -> list[int]:
+    folder = node.home / "data" / "snapshots"
+    return sorted(int(path.name) for path in folder.glob("*") if path.name.isdigit())
+
+
+def earliest(node: NodeProcess) -> int:
+    return int(node.rpc.call("status")["sync_info"]["earliest_block_height"])
+
+
+def test_a_fifth_node_joins_by_one_string_and_proves_the_state_that_it_never_executed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Network(tmp_path, storage=StorageSettings(snapshot_interval=10)) as network:
+        pay_until(network, 24)
+        assert all(snapshots_of(node) == snapshots_of(network.nodes[0]) for node in network.nodes)
+        urls = [node.rpc.url for node in network.nodes[:2]]
+        text = invited(urls)
+        invitation = Invitation.decode(text)
+        assert (invitation.chain_id, len(invitation.peers)) == (CHAIN_ID, 2)
+        home, (rpc_port, p2p_port) = tmp_path / "fifth", free_ports(2)
+        joining.join(home, text, rpc_port=rpc_port, p2p_port=p2p_port)
+        settings = home / "config" / "config.toml"
+        settings.write_text(settings.read_text().replace("snapshot_interval = 5000", "snapshot_interval = 10"))
+        begun_s = time.monotonic()
+        fifth = network.add(home, rpc_port)
+        wait_for(lambda: fifth.rpc.status().height > invitation.trusted_height, 120)
+        took_s = time.monotonic() - begun_s
+        first = earliest(fifth)
+        assert first > 10, "it began with a snapshot, and has none of the blocks before"
+        log = (home / "node.log").read_text()
+        assert "Traceback" not in log
+        pay_until(network, fifth.rpc.status().height + 10)
+        height = fifth.rpc.status().height
+        assert len(network.app_hashes(height - 2)) == 1
+        client = LightClient(fifth.rpc, CHAIN_ID, invitation.trusted_height, invitation.trusted_hash)
+        value, at = verified_state(client, account_key(PAID))
+        assert at > invitation.trusted_height and value is not None
+        assert Account.decode(value).balance_atto >= 10 * ANKR
+        # Its own snapshots are those of the others.
+        wait_for(lambda: snapshots_of(fifth) and snapshots_of(fifth)[-1] == snapshots_of(network.nodes[0])[-1])
+        restarted(network, fifth)
+        assert earliest(fifth) == first
+        with capsys.disabled():
+            print(f"\nstatesync: from block {first} on, following at height {height} after {took_s:.1f} s")
+
+
+def invited(urls: list[str]) -> str:
+    """The string, from the command itself."""
+    options = [word for url in urls for word in ("--rpc", url)]
+    done = subprocess.run(
+        [sys.executable, "-m", "dccn", "node", "invite", *options, "--json"], capture_output=True, text=True, check=True
+    )
+    return str(json.loads(done.stdout)["join"])
+
+
+def restarted(network: Network, node: NodeProcess) -> None:
+    """Stopped in order and started again, it goes on where it was."""
+    assert node.process is not None
+    node.process.terminate()
+    assert node.process.wait(20) == 0
+    network.start(node)
+    reached = network.nodes[0].rpc.status().height + 3
+    wait_for(lambda: node.rpc.status().height >= reached)
+
+
+def test_nodes_that_lie_about_genesis_or_trust_are_not_joined(tmp_path: Path) -> None:
+    with Network(tmp_path, size=1) as network:
+        url = network.nodes[0].rpc.url
+        invitation = joining.invite([url, url])
+        for lie in ("genesis_hash", "trusted_hash"):
+            values = {name: getattr(invitation, name) for name in invitation.__slots__} | {lie: bytes(32)}
+            with pytest.raises(Refused) as caught:
+                joining.join(tmp_path / lie, Invitation(**values).encode())
+            assert caught.value.code == "light_invalid"
+            assert not (tmp_path / lie).exists()
+        late = time.time_ns() + 15 * 86_400 * 10**9
+        with pytest.raises(DccnError) as expired:
+            joining.join(tmp_path / "late", invitation.encode(), now_ns=lambda: late)
+        assert expired.value.code == "light_expired"
