@@ -135,7 +135,7 @@ class ServiceLevel(Entry, frozen=True):
 class ProviderReward(Entry, frozen=True):
     """Every number that went into a provider's reward for the work of `reward_epoch`.
 
-    score = quality * (stake_weight*S*stake//stake_sum + work_weight*S*work//work_sum) // (1000*S);
+    score = quality * (stake_weight*S*stake//stake_sum + work_weight*S*work//work_sum);
     fees_pot = min(pool*consumption_weight//1000, gamma*fees_paid_sum//1000);
     by_fees = min(fees_pot * quality*fees_paid // quality_fees_sum, gamma*fees_paid//1000);
     amount = (pool - fees_pot) * score // score_sum + by_fees.

@@ -127,7 +127,7 @@ def provider_lines(one: ProviderReward, weights: dict[str, int]) -> list[str]:
         f"  H  stake held              {one.stake_atto} of {one.stake_sum_atto}",
         f"  K  platform fees paid      {one.fees_paid_atto} of {one.fees_paid_sum_atto}",
         f"  R  verified work           {one.work_uankr_h} of {one.work_sum_uankr_h} micro-ANKR per hour",
-        f"  score  = Q * ({stake}*S*H//sumH + {work}*S*R//sumR) // (1000*S)",
+        f"  score  = Q * ({stake}*S*H//sumH + {work}*S*R//sumR)",
         f"         = {one.score}",
         f"  pot    = min(pool * {fees} // 1000, {gamma} * sumK // 1000) = {one.fees_pot_atto}",
         f"  fees   = min(pot * Q*K // sum(Q*K), {gamma} * K // 1000) = {one.by_fees_atto}",

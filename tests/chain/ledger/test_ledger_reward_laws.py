@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chain.ledger.factors import Factors, provider_rewards
+from chain.ledger.factors import Factors, Sums, provider_rewards, score
 from chain.ledger.parameters import Parameters
 from chain.ledger.quality import service_level
 from chain.ledger.shares import largest_remainder
@@ -124,3 +125,10 @@ def test_reports_of_nothing_are_worth_nothing() -> None:
     world.next_epoch()
     world.next_epoch()
     assert world.balance("carol") == 0
+
+
+@pytest.mark.parametrize("accounts", [10, 10_000, 1_000_000])
+def test_one_percent_more_work_earns_one_percent_more_in_a_fleet_of_any_size(accounts: int) -> None:
+    sums = Sums(0, 0, 20_000 * accounts, 0)
+    less, more = (score(Factors(700_000, 0, 0, work), sums, P) for work in (20_000, 20_200))
+    assert less > 0 and abs(more * 1_000 - less * 1_010) <= less
