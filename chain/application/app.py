@@ -253,7 +253,7 @@ class Application:
         self._beacons = Beacons(self._chain_id, slsbft.genesis_beacon(genesis), self._store)
         self._signatures = VerifiedSignatures(self._chain_id, executor=self._executor)
         self._checked = machine.Overlay(Layer(self._state.get))
-        if self._snapshots is not None:
+        if self._snapshots is not None and self._store.base:
             self._snapshots.began_with(self._store.base)
 
     def _block_input(

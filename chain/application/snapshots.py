@@ -51,7 +51,8 @@ class Snapshots:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for path in folder.glob("*.new"):
             shutil.rmtree(path, ignore_errors=True)
-        self._last = max((each.height for each in self.list(1 << 63)), default=0)
+        # Below 0: the first stretch has one, too, or nobody could join a young chain.
+        self._last = max((each.height for each in self.list(1 << 63)), default=-1)
 
     def is_due(self, height: int) -> bool:
         """Whether a block at `height` that folded everything into the tree should be written out."""

@@ -24,19 +24,27 @@ from chain.wire.cometbft import Header
 from chain.wire.rfc3339 import parse_time
 
 RPC_TIMEOUT_S = 30.0
+TRUST_DEPTH = 12_000
+"""How far below the newest height an invitation trusts.
+
+From a trusted height below the snapshot's (two stretches back at most), CometBFT skips forward in a few steps; from one
+above it, it walks back header by header, and gives up after half a minute.
+"""
 MAX_GENESIS_CHUNKS = 16
 """CometBFT hands out a genesis document in pieces of 16 MB."""
 
 
-def invite(rpc_urls: Sequence[str], peers: Sequence[str] = ()) -> Invitation:
-    """An invitation to the chain of two nodes that agree, which trusts the newest height that both have.
+def invite(rpc_urls: Sequence[str], peers: Sequence[str] = (), *, depth: int = TRUST_DEPTH) -> Invitation:
+    """An invitation to the chain of two nodes that agree, which trusts the height `depth` below the newest of both.
 
-    Without `peers`, the nodes' own peer addresses are named. Raises Refused `light_invalid` when the nodes differ.
+    Nodes that do not have it any more are asked for the earliest that they have. Without `peers`, the nodes' own peer
+    addresses are named. Raises Refused `light_invalid` when the nodes differ.
     """
     with _clients(rpc_urls) as clients:
         genesis = [genesis_hash(_genesis(client)) for client in clients]
         statuses = [client.status() for client in clients]
-        height = min(status.height for status in statuses)
+        newest = min(status.height for status in statuses)
+        height = max(newest - depth, *(_earliest(client) for client in clients))
         headers = [client.signed_header(height).header.hash() for client in clients]
         if len(set(genesis)) > 1 or len(set(headers)) > 1:
             raise Refused("light_invalid", f"{' and '.join(rpc_urls)} are not of one chain at height {height}")
@@ -144,6 +152,15 @@ def _genesis(client: RpcClient) -> Mapping[str, Any]:
     if not isinstance(document, dict):
         raise Malformed("malformed", f"the genesis of {client.url} is not a JSON object")
     return document
+
+
+def _earliest(client: RpcClient) -> int:
+    """The lowest height whose block a node has."""
+    sync: Any = client.call("status").get("sync_info")
+    try:
+        return max(1, int(sync["earliest_block_height"]))
+    except (KeyError, TypeError, ValueError):
+        raise Malformed("malformed", f"{client.url} does not tell its earliest block") from None
 
 
 def _peer_address(client: RpcClient) -> str:

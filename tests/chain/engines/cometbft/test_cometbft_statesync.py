@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 
 from chain.engines.cometbft import binary
+from chain.engines.cometbft.configuration import node_id
 from chain.errors import DccnError, Refused, Unavailable
 from chain.light.client import LightClient
 from chain.light.inclusion import verified_state
+from chain.node import home as node_home
 from chain.node import joining
 from chain.node.invitation import Invitation
 from chain.node.settings import StorageSettings
@@ -25,6 +27,15 @@ from tests.chain.engines.cometbft.network import CHAIN_ID, Network, NodeProcess,
 pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(420)]
 
 PAID = bytes(range(20))
+# CometBFT looks for snapshots for 5 s before it takes one.
+KILL_AFTER_S = 6.0
+LIARS = """
+import sys
+from chain.application.snapshots import Snapshots
+if sys.argv[1][-2:] in ("n0", "n1", "n2"):
+    honest = Snapshots.chunk
+    Snapshots.chunk = lambda *asked: bytes(each ^ 1 for each in honest(*asked))
+"""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -61,14 +72,10 @@ def test_a_fifth_node_joins_by_one_string_and_proves_the_state_that_it_never_exe
         urls = [node.rpc.url for node in network.nodes[:2]]
         text = invited(urls)
         invitation = Invitation.decode(text)
-        assert (invitation.chain_id, len(invitation.peers)) == (CHAIN_ID, 2)
-        home, (rpc_port, p2p_port) = tmp_path / "fifth", free_ports(2)
-        joining.join(home, text, rpc_port=rpc_port, p2p_port=p2p_port)
-        settings = home / "config" / "config.toml"
-        settings.write_text(settings.read_text().replace("snapshot_interval = 5000", "snapshot_interval = 10"))
-        begun_s = time.monotonic()
-        fifth = network.add(home, rpc_port)
-        wait_for(lambda: fifth.rpc.status().height > invitation.trusted_height, 120)
+        assert (invitation.chain_id, len(invitation.peers), invitation.trusted_height) == (CHAIN_ID, 2, 1)
+        home, newest = tmp_path / "fifth", network.height()
+        fifth, begun_s = joined(network, home, text), time.monotonic()
+        wait_for(lambda: fifth.rpc.status().height > newest, 120)
         took_s = time.monotonic() - begun_s
         first = earliest(fifth)
         assert first > 10, "it began with a snapshot, and has none of the blocks before"
@@ -77,9 +84,13 @@ def test_a_fifth_node_joins_by_one_string_and_proves_the_state_that_it_never_exe
         pay_until(network, fifth.rpc.status().height + 10)
         height = fifth.rpc.status().height
         assert len(network.app_hashes(height - 2)) == 1
-        client = LightClient(fifth.rpc, CHAIN_ID, invitation.trusted_height, invitation.trusted_hash)
+        # It has no header of the trusted height; a client that followed elsewhere goes on with it.
+        trust = (CHAIN_ID, invitation.trusted_height, invitation.trusted_hash)
+        elsewhere = LightClient(network.nodes[2].rpc, *trust)
+        elsewhere.update()
+        client = LightClient(fifth.rpc, *trust, store=elsewhere.store)
         value, at = verified_state(client, account_key(PAID))
-        assert at > invitation.trusted_height and value is not None
+        assert at > newest and value is not None
         assert Account.decode(value).balance_atto >= 10 * ANKR
         # Its own snapshots are those of the others.
         wait_for(lambda: snapshots_of(fifth) and snapshots_of(fifth)[-1] == snapshots_of(network.nodes[0])[-1])
@@ -87,6 +98,44 @@ def test_a_fifth_node_joins_by_one_string_and_proves_the_state_that_it_never_exe
         assert earliest(fifth) == first
         with capsys.disabled():
             print(f"\nstatesync: from block {first} on, following at height {height} after {took_s:.1f} s")
+
+
+def test_peers_that_send_other_chunks_and_a_kill_in_the_midst_only_delay_who_joins(tmp_path: Path) -> None:
+    with Network(tmp_path, storage=StorageSettings(snapshot_interval=10), fault=LIARS) as network:
+        pay_until(network, 14)
+        text = joining.invite([network.nodes[0].rpc.url, network.nodes[3].rpc.url], peers_of(network)).encode()
+        fifth = joined(network, tmp_path / "fifth", text)
+        for _ in range(2):
+            # What it began to fetch, or had taken in before its engine knew, is begun anew.
+            time.sleep(KILL_AFTER_S)
+            assert fifth.process is not None
+            fifth.process.kill()
+            fifth.process.wait()
+            network.start(fifth)
+        newest = network.nodes[0].rpc.status().height
+        wait_for(lambda: fifth.rpc.status().height > newest, 180)
+        assert earliest(fifth) > 1
+        pay_until(network, newest + 3)
+        assert len(network.app_hashes(fifth.rpc.status().height - 2)) == 1
+
+
+def peers_of(network: Network) -> list[str]:
+    return [
+        f"{node_id(node.home / 'cometbft')}@127.0.0.1:{node_home.load(node.home).settings.p2p.port}"
+        for node in network.nodes
+    ]
+
+
+def joined(network: Network, home: Path, text: str) -> NodeProcess:
+    """The command makes the home, the network's own way starts it."""
+    rpc_port, p2p_port = free_ports(2)
+    ports = ["--rpc-port", str(rpc_port), "--p2p-port", str(p2p_port)]
+    command = [sys.executable, "-m", "dccn", "node", "join", text, "--home", str(home), *ports, "--no-start", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["chain_id"] == CHAIN_ID
+    settings = home / "config" / "config.toml"
+    settings.write_text(settings.read_text().replace("snapshot_interval = 5000", "snapshot_interval = 10"))
+    return network.add(home, rpc_port)
 
 
 def invited(urls: list[str]) -> str:
