@@ -186,6 +186,32 @@ class BatchIncluded(HubEvent, frozen=True, kw_only=True):
     height: int
 
 
+class LeafChallenged(HubEvent, frozen=True, kw_only=True):
+    """Somebody put up a bond and asks for a leaf of one of the hub's batches."""
+
+    reward_epoch: int
+    index: int
+    challenger: str
+    height: int
+
+
+class LeafShown(HubEvent, frozen=True, kw_only=True):
+    """A block holds the hub's answer to a challenge, and the bond is the hub's; `shown` counts all of them so far."""
+
+    reward_epoch: int
+    index: int
+    height: int
+    shown: int
+
+
+class LeafNotShown(HubEvent, frozen=True, kw_only=True):
+    """A challenge was not answered by this hub: unless somebody else did, the batch counts nothing."""
+
+    reward_epoch: int
+    index: int
+    code: str
+
+
 class RewardsPaid(HubEvent, frozen=True, kw_only=True):
     """The chain paid a reward epoch; `rewards` maps addresses to ANKR."""
 
@@ -225,6 +251,9 @@ EVENTS: Final[tuple[type[HubEvent], ...]] = (
     PogChecked,
     BatchSent,
     BatchIncluded,
+    LeafChallenged,
+    LeafShown,
+    LeafNotShown,
     RewardsPaid,
     ChainAdvanced,
 )

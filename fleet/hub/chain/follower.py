@@ -11,7 +11,14 @@ from typing import Final
 
 from chain.errors import Refused
 from chain.light.client import LightClient
-from chain.light.inclusion import VerifiedTx, verified_beacon, verified_state, verified_transactions, verified_tx
+from chain.light.inclusion import (
+    VerifiedTx,
+    check_results,
+    verified_beacon,
+    verified_state,
+    verified_transactions,
+    verified_tx,
+)
 from chain.light.rpc import BroadcastAnswer, RpcClient
 from chain.light.store import FileTrustStore, MemoryTrustStore
 from chain.wire.cometbft import Header
@@ -112,6 +119,11 @@ class Follower:
 
     def find(self, tx_hash: bytes) -> VerifiedTx | None:
         return verified_tx(self.client, tx_hash)
+
+    def codes(self, height: int) -> tuple[int, ...]:
+        """What became of each transaction of a block, as the next header commits to it; 0 says that it succeeded."""
+        results = check_results(self.rpc.block_results(height), self.client.header(height + 1))
+        return tuple(outcome.code for outcome in results.outcomes)
 
     def broadcast(self, tx: bytes) -> BroadcastAnswer | None:
         return broadcast_once(self.rpc, tx)

@@ -21,6 +21,7 @@ from fleet.hub.chain.rules import ChainRules
 FINAL_CODES: Final = frozenset(
     {"bad_signature", "malformed", "tx_unauthorised", "tx_unknown_type", "tx_overflow"}
     | {"tx_wrong_epoch", "tx_late", "tx_duplicate", "tx_unknown_device"}
+    | {"tx_unknown_batch", "tx_not_proven", "delegation_invalid"}
 )
 """Refused in CheckTx for good. The nonce is looked at first, so it is unused and no block holds this transaction."""
 AGAIN_MS: Final = 2_000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import sqlite3
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from chain.wire.kinds import DEVICE_REGISTER
 from chain.wire.state import required_fee
 from fleet.hub.actions.desk import Desk
 from fleet.hub.actions.events import ChainAdvanced
+from fleet.hub.chain.challenges import note_challenges
 from fleet.hub.chain.clock import ClockWatch, check_behind
 from fleet.hub.chain.facts import read_fact
 from fleet.hub.chain.follower import RULES, Block, Follower, broadcast_once
@@ -67,6 +69,7 @@ class ChainService:
         self._view = ChainView()
         self._trust: ChainTrust | None = None
         self._rules: ChainRules | None = None
+        self._readers = itertools.cycle(settings.rpc)
         self._wake = Event()
         self._stopping = Event()
         self.ready = Event()
@@ -139,8 +142,11 @@ class ChainService:
         self._wake.set()
 
     def reader(self) -> Follower:
-        """A follower of its own for another thread, to prove beacons and state with; call `open` on it first."""
-        rpc = RpcClient(self._settings.rpc[0], RPC_TIMEOUT_S)
+        """A follower of its own for another thread, to prove beacons and state with; call `open` on it first.
+
+        Each one asks the next of the nodes, so that whoever asks for another after a failure comes to one that answers.
+        """
+        rpc = RpcClient(next(self._readers), RPC_TIMEOUT_S)
         return Follower(rpc, self._settings.home, self._now_ns, remember=False)
 
     # --- The thread ---
@@ -228,6 +234,8 @@ class ChainService:
     def _take(self, connection: sqlite3.Connection, follower: Follower, sender: Sender, blocks: list[Block]) -> None:
         for block in blocks:
             sender.note_block(connection, block.height, block.transactions)
+            if follower.rules is not None:
+                note_challenges(connection, block, self._settings.address, follower.rules)
             follower.commit(connection, block.height)
             for listener in self._on_block:
                 listener(block)

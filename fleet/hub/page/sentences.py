@@ -64,7 +64,22 @@ def _words(event: e.HubEvent) -> tuple[Tone, str]:
             return "good", f"Batch of reward epoch {grouped(event.reward_epoch)} is in block {grouped(event.height)}"
         case e.RewardsPaid():
             return "money", _paid(event)
+        case e.LeafChallenged() | e.LeafShown() | e.LeafNotShown():
+            return _dispute(event)
     return _life(event)
+
+
+def _dispute(event: e.LeafChallenged | e.LeafShown | e.LeafNotShown) -> tuple[Tone, str]:
+    leaf = f"leaf {grouped(event.index)} of reward epoch {grouped(event.reward_epoch)}"
+    match event:
+        case e.LeafChallenged():
+            asker = short(event.challenger, 10, 6)
+            return "plain", f"{asker} asks to be shown {leaf}, in block {grouped(event.height)}"
+        case e.LeafShown():
+            total = f"{grouped(event.shown)} so far" if event.shown > 1 else "the first"
+            return "money", f"Showed {leaf} in block {grouped(event.height)} and earned the bond ({total})"
+        case e.LeafNotShown():
+            return "bad", f"Could not show {leaf} ({event.code}): unless another did, its batch counts nothing"
 
 
 def _life(event: e.HubEvent) -> tuple[Tone, str]:

@@ -77,7 +77,7 @@ class BatchService:
         if row is None:
             return None
         reward_epoch, position, height, tx_hash = row
-        batch = self._tree(connection, reward_epoch)
+        batch = self.tree(connection, reward_epoch)
         found = batch.inclusion(position)
         return Inclusion(
             reward_epoch=reward_epoch,
@@ -185,7 +185,7 @@ class BatchService:
             elif row.state == "failed":
                 _give_back(connection, reward_epoch)
 
-    def _tree(self, connection: sqlite3.Connection, reward_epoch: int) -> Batch:
+    def tree(self, connection: sqlite3.Connection, reward_epoch: int) -> Batch:
         """The batch as it was built; the last few are kept, since devices ask about many records of one epoch."""
         batch = self._trees.get(reward_epoch)
         if batch is None:

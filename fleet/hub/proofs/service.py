@@ -1,4 +1,4 @@
-"""Proofs as a service: one thread that runs PoG rounds and epoch batches, woken by blocks, answers and time."""
+"""Proofs as a service: one thread for PoG rounds, epoch batches and challenges, woken by blocks, answers and time."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from fleet.hub.chain.rules import ChainRules
 from fleet.hub.ingest.messages import AcceptedCommitment, Opening
 from fleet.hub.ports import Inclusion
 from fleet.hub.proofs.batches import BatchService
+from fleet.hub.proofs.challenge_service import ChallengeService
 from fleet.hub.proofs.commands import Downlink, PogCommands
 from fleet.hub.proofs.round_service import RoundService
 
@@ -76,6 +77,15 @@ class ProofService:
         )
         self._batches = BatchService(
             desk, rules, account=settings.account.public, hub=settings.hub, wake_sender=wake_sender
+        )
+        self._challenges = ChallengeService(
+            desk,
+            rules,
+            lambda height: self._chain().codes(height),
+            self._batches.tree,
+            account=settings.account.public,
+            hub=settings.hub,
+            wake_sender=wake_sender,
         )
 
     def start(self) -> None:
@@ -137,6 +147,7 @@ class ProofService:
             self._take_waiting(connection)
             if not self._newest_height:
                 continue
+            self._challenges.step(connection, self._chain_time_ms, self._newest_height)
             self._rounds.step(connection)
             boundary_ms = self._rules.epoch_start_ms(self._rules.epoch_at(self._chain_time_ms))
             unsettled = self._rounds.unsettled_before(connection, boundary_ms)

@@ -248,6 +248,23 @@ batch_leaves = Table(
     UniqueConstraint("device", "chain", "seq"),
 )
 
+leaf_challenges = Table(
+    "leaf_challenges",
+    metadata,
+    Column("height", BigInteger, nullable=False),
+    Column("tx_index", Integer, nullable=False),
+    Column("reward_epoch", BigInteger, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column("challenger", LargeBinary(20), nullable=False),
+    Column("asked_ms", BigInteger, nullable=False, comment="the block's time"),
+    Column("deadline_ms", BigInteger, nullable=False),
+    Column("state", Text, nullable=False, index=True, comment="seen, answering, shown, lost or dismissed"),
+    Column("attempts", Integer, nullable=False),
+    Column("answered_ms", BigInteger, comment="the chain's time at the last answer"),
+    PrimaryKeyConstraint("height", "tx_index"),
+    comment="transactions that ask for a leaf of this hub's batches, each by its place in the chain",
+)
+
 outbox = Table(
     "outbox",
     metadata,
