@@ -139,6 +139,7 @@ class Snapshots:
         manifest = Manifest(head.chain, head.height, head.app_hash, head.time_ns, count.records, tuple(chunks))
         write_durably(folder / "manifest", manifest.encode())
         _sync_folder(folder)
+        shutil.rmtree(self._folder / str(head.height), ignore_errors=True)  # A damaged one.
         folder.rename(self._folder / str(head.height))
         _sync_folder(self._folder)
 

@@ -196,6 +196,15 @@ def test_torn_and_damaged_snapshots_are_not_offered(source: Source) -> None:
     again.close()
 
 
+def test_a_damaged_snapshot_gives_way_to_a_whole_one_of_its_height(source: Source) -> None:
+    (source.folder / "23").mkdir()
+    (source.folder / "23" / "0").write_bytes(b"torn")
+    assert [each.height for each in source.snapshots.list(100)] == [20, 16]
+    source.snapshots.take(source.chain.app._store)
+    source.snapshots.wait()
+    assert [each.height for each in source.snapshots.list(100)] == [23, 20]
+
+
 def test_a_disk_that_is_full_costs_a_snapshot_and_no_block(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
