@@ -69,18 +69,22 @@ class Source:
 
 
 @pytest.fixture
-def source(chain, tmp_path: Path, genesis_request: RequestInitChain) -> Iterator[Source]:
-    """A led chain of blocks with payments and without, with a snapshot in every stretch of five heights."""
+def led_genesis(genesis_request: RequestInitChain) -> RequestInitChain:
     app_state = json.loads(genesis_request.app_state_bytes)
     app_state["parameters"]["validator_power"] = POWER
-    genesis = replace(
+    return replace(
         genesis_request,
         validators=tuple(ValidatorUpdate(each.public, POWER) for each in genesis_request.validators),
         app_state_bytes=json.dumps(app_state).encode(),
     )
+
+
+@pytest.fixture
+def source(chain, tmp_path: Path, led_genesis: RequestInitChain) -> Iterator[Source]:
+    """A led chain of blocks with payments and without, with a snapshot in every stretch of five heights."""
     store, snapshots = StateStore(tmp_path / "source"), Snapshots(tmp_path / "snapshots", 5)
     app = Application(store, vrf_keys=chain.app._vrf_keys, snapshots=snapshots)
-    led = type(chain)(app, app.init_chain(genesis))
+    led = type(chain)(app, app.init_chain(led_genesis))
     for height in range(1, 24):
         led.block([led.payment(to=bytes([height]) * 20)] if height % 3 else [])
         snapshots.wait()
@@ -477,6 +481,45 @@ def test_any_state_survives_the_round_trip(
     store.close()
     joined.close()
     snapshots.close()
+
+
+BLOCKS = st.lists(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 1 << 70)), max_size=3), min_size=6, max_size=14)
+
+
+@given(BLOCKS, st.data())
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_chain_goes_on_alike_from_any_of_its_snapshots(
+    chain, led_genesis: RequestInitChain, tmp_path_factory: pytest.TempPathFactory, blocks: list, data: st.DataObject
+) -> None:
+    folder = tmp_path_factory.mktemp("any")
+    store, joined, snapshots = StateStore(folder / "a"), StateStore(folder / "b"), Snapshots(folder / "s", 1)
+    app = Application(store, vrf_keys=chain.app._vrf_keys, snapshots=snapshots)
+    led = type(chain)(app, app.init_chain(led_genesis))
+    place = data.draw(st.integers(0, len(blocks) - 3))
+    kept: list[tuple[Snapshot, list[bytes]]] = []
+    answers = []
+    for number, payments in enumerate(blocks):
+        # The block of the snapshot folds whatever it holds; others may be idle.
+        payments = payments or [(0, 1)] * (number == place)
+        answers.append(led.block([led.payment(amount, bytes([to]) * 20) for to, amount in payments]))
+        snapshots.wait()
+        if number == place:
+            newest = snapshots.list(1 << 40)[0]
+            kept.append((newest, [snapshots.chunk(newest.height, 1, each) for each in range(newest.chunks)]))
+    ((snapshot, chunks),) = kept
+    assert snapshot.height == place + 1
+    assert store.chain is not None
+    other = Application(joined, vrf_keys=chain.app._vrf_keys, restore=Restore(joined, folder / "r", store.chain))
+    offer = RequestOfferSnapshot(snapshot, led.app_hashes[place])
+    assert other.offer_snapshot(offer).result is OfferResult.ACCEPT
+    assert set(apply_all(other, chunks)) == {ChunkResult.ACCEPT}
+    assert other.info(RequestInfo()).last_block_app_hash == led.app_hashes[place]
+    for request, answer in zip(led.log[place + 1 :], answers[place + 1 :], strict=True):
+        assert other.finalize_block(request) == answer
+        other.commit(RequestCommit())
+    snapshots.close()
+    store.close()
+    joined.close()
 
 
 def test_a_record_that_fits_into_no_chunk_is_refused_when_it_is_written() -> None:
