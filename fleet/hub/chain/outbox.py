@@ -16,8 +16,11 @@ from chain.crypto.keys import PublicKey
 from chain.wire.kinds import Content
 from chain.wire.transactions import Transaction, decode
 
-MAX_IN_FLIGHT: Final = 8
-"""How many of our transactions may wait for a block at once; each has the nonce after the one before."""
+MAX_IN_FLIGHT: Final = 72
+"""How many of our transactions may wait for a block at once; each has the nonce after the one before.
+
+More than the 64 challenges that one batch can have: asked for in one block, all their answers fit into one block too.
+"""
 
 State = Literal["pending", "sent", "included", "failed"]
 
