@@ -15,6 +15,9 @@ from chain.wire.cometbft import FLAG_ABSENT, FLAG_COMMIT, FLAG_NIL, Commit, Head
 
 Outcome = Literal["SUCCESS", "NOT_ENOUGH_TRUST", "INVALID"]
 
+Checked = dict[tuple[int, bytes], None]
+"""Signatures of one commit that are good: (place in the commit, public key)."""
+
 SECOND_NS = 10**9
 ADDRESS_BYTES = 20
 SIGNATURE_BYTES = 64
@@ -90,19 +93,20 @@ def verify(trusted: TrustedState, untrusted: LightBlock, now_ns: int, options: T
     refused = _check_times(trusted, untrusted, now_ns, options) or _check_form(trusted, untrusted)
     if refused is not None:
         return refused
+    checked: Checked = {}
     if untrusted.height == trusted.height + 1:
         if untrusted.header.validators_hash != trusted.header.next_validators_hash:
             return _invalid("the adjacent header names other validators than the trusted header announced")
     else:
-        refused = _check_overlap(trusted, untrusted, options.trust_level)
+        refused = _check_overlap(trusted, untrusted, options.trust_level, checked)
         if refused is not None:
             return refused
-    return _check_majority(untrusted)
+    return _check_majority(untrusted, checked)
 
 
 def verify_own_commit(block: LightBlock) -> Verdict:
     """Whether a block, known by its hash, is well formed and signed by more than 2/3 of the validators it names."""
-    return _check_sets(block) or _check_commit(block) or _check_majority(block)
+    return _check_sets(block) or _check_commit(block) or _check_majority(block, {})
 
 
 def _check_times(trusted: TrustedState, untrusted: LightBlock, now_ns: int, options: TrustOptions) -> Verdict | None:
@@ -161,10 +165,12 @@ def _check_commit(block: LightBlock) -> Verdict | None:
     return None
 
 
-def _check_overlap(trusted: TrustedState, untrusted: LightBlock, level: tuple[int, int]) -> Verdict | None:
+def _check_overlap(
+    trusted: TrustedState, untrusted: LightBlock, level: tuple[int, int], checked: Checked
+) -> Verdict | None:
     numerator, denominator = level
     needed = trusted.next_validators.total_power * numerator
-    power = _signed_power(untrusted, trusted.next_validators, lambda tallied: tallied * denominator > needed)
+    power = _signed_power(untrusted, trusted.next_validators, lambda tallied: tallied * denominator > needed, checked)
     if power is None:
         return _invalid("a signature of a trusted validator is wrong")
     if power * denominator <= needed:
@@ -173,9 +179,9 @@ def _check_overlap(trusted: TrustedState, untrusted: LightBlock, level: tuple[in
     return None
 
 
-def _check_majority(block: LightBlock) -> Verdict:
+def _check_majority(block: LightBlock, checked: Checked) -> Verdict:
     needed = block.validators.total_power * 2
-    power = _signed_power(block, block.validators, lambda tallied: tallied * 3 > needed)
+    power = _signed_power(block, block.validators, lambda tallied: tallied * 3 > needed, checked)
     if power is None:
         return _invalid("a signature in the commit is wrong")
     if power * 3 <= needed:
@@ -183,8 +189,13 @@ def _check_majority(block: LightBlock) -> Verdict:
     return SUCCESS
 
 
-def _signed_power(block: LightBlock, voters: ValidatorSet, enough: Callable[[int], bool]) -> int | None:
-    """Power of `voters` behind the commit, counted until it is enough; None when a signature met is wrong."""
+def _signed_power(
+    block: LightBlock, voters: ValidatorSet, enough: Callable[[int], bool], checked: Checked
+) -> int | None:
+    """Power of `voters` behind the commit, counted until it is enough; None when a signature met is wrong.
+
+    `checked` remembers signatures of this commit that were found good, so that none is verified twice.
+    """
     commit: Commit = block.signed_header.commit
     tallied = 0
     for index, signature in enumerate(commit.signatures):
@@ -193,9 +204,11 @@ def _signed_power(block: LightBlock, voters: ValidatorSet, enough: Callable[[int
         voter = voters.by_address(signature.validator_address) if signature.flag == FLAG_COMMIT else None
         if voter is None:
             continue
-        message = commit.vote_sign_bytes(block.header.chain_id, index)
-        if not ed25519.verify(voter.public, message, signature.signature):
-            return None
+        if (index, voter.public) not in checked:
+            message = commit.vote_sign_bytes(block.header.chain_id, index)
+            if not ed25519.verify(voter.public, message, signature.signature):
+                return None
+            checked[index, voter.public] = None
         tallied += voter.power
     return tallied
 
