@@ -27,7 +27,7 @@ demo-once: ARGS = --seconds 45
 demo-once: demo  ## the same for 45 seconds, in a temporary directory
 
 test: $(READY) engines  ## lint, then every test, slow lanes included
-	@tools/setup/packages mosquitto chromium faketime
+	@tools/setup/packages mosquitto chromium faketime libatomic1
 	@$(MAKE) --no-print-directory lint
 	$(BIN)/pytest --durations=10
 
