@@ -43,16 +43,19 @@ def verify_document(document: object) -> dict[str, str]:
     return document_of(verify(state, block, parse_time(fields.get("now")), options))
 
 
-def verify_lines(lines: Iterable[str]) -> Iterator[dict[str, str]]:
+def verify_lines(lines: Iterable[str | bytes]) -> Iterator[dict[str, str]]:
     """One verdict per line; a line that cannot be read gives `{"verdict": "MALFORMED", "reason": …}` in its place."""
     for line in lines:
         try:
             yield verify_document(parse_document(line))
-        except Malformed as error:
-            yield {"verdict": "MALFORMED", "reason": error.message}
+        except (
+            Malformed,
+            ValueError,
+        ) as error:  # ValueError: text that JSON allows and UTF-8 does not, such as "\\ud800"
+            yield {"verdict": "MALFORMED", "reason": error.message if isinstance(error, Malformed) else str(error)}
 
 
-def parse_document(text: str) -> object:
+def parse_document(text: str | bytes) -> object:
     """The JSON value of `text`; Malformed `malformed` or `too_large`."""
     if len(text) > LINE_MAX_CHARACTERS:
         raise Malformed("too_large", f"{len(text)} characters of JSON, the limit is {LINE_MAX_CHARACTERS}")

@@ -42,16 +42,10 @@ def verify(
 
 def verify_batch(source: str) -> int:
     """Print one verdict per line of input; exit code 0 when no line was malformed."""
-    from chain.light.verify import verify_document
+    from chain.light.verify import verify_lines
 
     code = 0
-    for line in read_input(source).splitlines():
-        try:
-            document = json.loads(line)
-            if not isinstance(document, dict):
-                raise Malformed("malformed", "the line is not a JSON object")
-            verdict = verify_document(document)
-        except (ValueError, RecursionError, Malformed) as error:
-            verdict, code = {"verdict": "MALFORMED", "reason": str(error)}, 1
+    for verdict in verify_lines(read_input(source).splitlines()):
         print(json.dumps(verdict, separators=(",", ":")))
+        code = code or int(verdict["verdict"] == "MALFORMED")
     return code

@@ -63,9 +63,9 @@ def test_an_agent_that_never_ran_has_no_status(dccn: Any, tmp_path: Any) -> None
 
 
 def test_light_batch_answers_line_by_line(dccn: Any) -> None:
-    result = dccn("light", "verify", "--batch", "-", stdin=b"{}\nnot json\n[]\n\n")
+    result = dccn("light", "verify", "--batch", "-", stdin=b'{}\nnot json\n[]\n\n\xff\n{"now":"\\ud800"}\n')
     assert result.code == 1
-    assert [line.startswith('{"verdict":"MALFORMED"') for line in result.out.splitlines()] == [True] * 4
+    assert [line.startswith('{"verdict":"MALFORMED"') for line in result.out.splitlines()] == [True] * 6
 
 
 def test_numbers_of_error_codes_are_unique() -> None:
