@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from cryptography.x509.oid import NameOID
 
-from appliance.agent.files import HOME_MODE, SECRET_MODE, write_atomically
 from appliance.agent.tls import issued_by
+from chain import files
 from chain.errors import Refused
 
 HALF = 2
@@ -57,10 +57,10 @@ class CertificateStore:
         return self.folder / "client.pem"
 
     def save(self, requested: Requested, certificate_der: bytes) -> None:
-        self.folder.mkdir(mode=HOME_MODE, parents=True, exist_ok=True)
+        self.folder.mkdir(mode=files.FOLDER_MODE, parents=True, exist_ok=True)
         certificate = x509.load_der_x509_certificate(certificate_der)
         key = requested.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        write_atomically(self.file, certificate.public_bytes(Encoding.PEM) + key, mode=SECRET_MODE)
+        files.replace(self.file, certificate.public_bytes(Encoding.PEM) + key)
 
     def validity(self) -> Validity | None:
         """None when there is no usable certificate with its key: then only a renewal helps."""

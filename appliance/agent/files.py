@@ -6,53 +6,18 @@ import errno
 import fcntl
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from chain.errors import Faulty
-
-SECRET_MODE = 0o600
-PUBLIC_MODE = 0o644
-HOME_MODE = 0o700
-
-
-def write_atomically(
-    path: Path, data: bytes, *, mode: int = PUBLIC_MODE, sync: bool = True, step: Callable[[str], None] | None = None
-) -> None:
-    """Replace `path` by `data` so that any reader, and any power cut, sees the old bytes or the new ones, never a mix.
-
-    `step` is told the name of each write boundary just before it is crossed; tests kill the process there. `sync=False`
-    leaves out the flushes, for files that may be lost with the machine's power, such as the status.
-    """
-    crossing = step or _ignore
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        crossing("open")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-        try:
-            os.fchmod(descriptor, mode)
-            crossing("write")
-            _write_all(descriptor, data)
-            crossing("fsync")
-            if sync:
-                os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        crossing("rename")
-        temporary.replace(path)
-        crossing("fsync_folder")
-        if sync:
-            _sync_folder(path.parent)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise _as_faulty(error, f"writing {path}") from error
+from chain.files import FOLDER_MODE, PRIVATE_MODE, PUBLIC_MODE, as_faulty, replace
 
 
 def write_json(path: Path, document: object, *, mode: int = PUBLIC_MODE, sync: bool = True) -> None:
-    """`write_atomically` for a JSON document, indented, since people read these files."""
+    """`chain.files.replace` for a JSON document, indented, since people read these files."""
     text = json.dumps(document, indent=2, ensure_ascii=False, sort_keys=False) + "\n"
-    write_atomically(path, text.encode(), mode=mode, sync=sync)
+    replace(path, text.encode(), mode=mode, sync=sync)
 
 
 def read_json(path: Path) -> object:
@@ -66,11 +31,11 @@ def read_json(path: Path) -> object:
 def prepare_home(home: Path) -> None:
     """Make the data directory with mode 0700; Faulty `home_invalid` when it cannot be one."""
     try:
-        home.mkdir(mode=HOME_MODE, parents=True, exist_ok=True)
+        home.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
         if not os.access(home, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, "it cannot be written")
     except OSError as error:
-        raise _as_faulty(error, f"opening the data directory {home}") from error
+        raise as_faulty(error, f"opening the data directory {home}") from error
 
 
 @contextmanager
@@ -78,9 +43,9 @@ def exclusively(home: Path) -> Iterator[None]:
     """Hold the home's lock; a second agent on one home is refused at once, since it would sign under the same keys."""
     path = home / "agent.lock"
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, SECRET_MODE)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE_MODE)
     except OSError as error:
-        raise _as_faulty(error, f"locking {path}") from error
+        raise as_faulty(error, f"locking {path}") from error
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -91,30 +56,7 @@ def exclusively(home: Path) -> Iterator[None]:
             os.ftruncate(descriptor, 0)
             os.write(descriptor, f"{os.getpid()}\n".encode())
         except OSError as error:
-            raise _as_faulty(error, f"locking {path}") from error
+            raise as_faulty(error, f"locking {path}") from error
         yield
     finally:
         os.close(descriptor)
-
-
-def _write_all(descriptor: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _as_faulty(error: OSError, attempted: str) -> Faulty:
-    code = "disk_full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "home_invalid"
-    return Faulty(code, f"{attempted}: {error.strerror or error}")
-
-
-def _ignore(_boundary: str) -> None:
-    return None

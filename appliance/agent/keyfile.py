@@ -6,9 +6,10 @@ import stat
 from pathlib import Path
 from typing import Literal
 
-from appliance.agent.files import SECRET_MODE, read_json, write_json
+from appliance.agent.files import read_json, write_json
 from chain.crypto.keys import PrivateKey
 from chain.errors import Faulty, Malformed
+from chain.files import PRIVATE_MODE
 
 Algorithm = Literal["ed25519", "p256"]
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
@@ -22,7 +23,7 @@ def load_or_create(path: Path, algorithm: Algorithm, purpose: str) -> PrivateKey
     if not path.exists():
         key = PrivateKey.generate(algorithm)
         document = {"purpose": purpose, "algorithm": algorithm, "secret": key.secret.hex()}
-        write_json(path, document, mode=SECRET_MODE)
+        write_json(path, document, mode=PRIVATE_MODE)
         return key
     return _load(path, algorithm)
 

@@ -22,6 +22,7 @@ from chain.application.database import Interrupted, View
 from chain.application.snapshot_format import FORMAT, Manifest, Record, chunks_of, digest_of
 from chain.application.store import StateStore, height_key
 from chain.errors import DccnError
+from chain.files import sync_folder
 
 KEPT = 2
 # A joining node proves the app hash with the headers of the two heights after the snapshot's.
@@ -138,10 +139,10 @@ class Snapshots:
             chunks.append((len(chunk), digest_of(chunk)))
         manifest = Manifest(head.chain, head.height, head.app_hash, head.time_ns, count.records, tuple(chunks))
         write_durably(folder / "manifest", manifest.encode())
-        _sync_folder(folder)
+        sync_folder(folder)
         shutil.rmtree(self._folder / str(head.height), ignore_errors=True)  # A damaged one.
         folder.rename(self._folder / str(head.height))
-        _sync_folder(self._folder)
+        sync_folder(self._folder)
 
     def _keep_the_last(self) -> None:
         heights = sorted(int(path.name) for path in self._folder.iterdir() if path.name.isdigit())
@@ -179,11 +180,3 @@ def write_durably(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

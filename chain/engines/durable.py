@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import zlib
 from collections.abc import Callable, Iterator
@@ -10,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from chain.errors import Faulty
+from chain.files import as_faulty, sync_folder
 
 Sync = Callable[[int], None]
 MAGIC = b"dccn1"
@@ -92,20 +92,10 @@ def write_all(file: int, data: bytes, offset: int) -> None:
         view, offset = view[written:], offset + written
 
 
-def sync_folder(folder: Path) -> None:
-    """Makes names that were created in the folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 @contextmanager
 def disk_errors(doing: str) -> Iterator[None]:
     """Says a full disk in our words."""
     try:
         yield
     except OSError as error:
-        code = "disk_full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "home_invalid"
-        raise Faulty(code, f"{doing}: {error.strerror}") from error
+        raise as_faulty(error, doing) from error

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chain.consensus.messages import Step
-from chain.engines.durable import Sync, disk_errors, frame, frames, sync_folder, write_all
+from chain.engines.durable import Sync, disk_errors, frame, frames, write_all
 from chain.errors import Faulty, Malformed
+from chain.files import sync_folder
 from chain.wire import cbor
 from chain.wire.cometbft import MAX_BLOCK_BYTES, BlockID, Proposal, Vote
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Protocol
 
+from chain import files
 from chain.errors import DccnError
 from chain.light.step import TrustedState
 from chain.wire.rpc_json import (
@@ -81,9 +81,4 @@ def _write(path: Path, state: TrustedState) -> None:
         "signed_header": signed_header_to_json(state.signed_header),
         "next_validator_set": validator_set_to_json(state.next_validators),
     }
-    temporary = path.with_name(path.name + ".new")
-    with temporary.open("w") as file:
-        json.dump(document, file)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    files.replace(path, json.dumps(document).encode(), mode=files.PUBLIC_MODE)

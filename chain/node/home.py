@@ -15,13 +15,13 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from chain import files
 from chain.crypto import vrf
 from chain.crypto.address import address, encode, validator_address
 from chain.crypto.keys import PrivateKey
@@ -99,8 +99,8 @@ def init(
     _folder(home / "data")
     for operator in operators:
         _write_keys(_folder(_operators_path(home) / operator.name), operator)
-    _write(_config_path(home), node_settings.template(settings or Settings()))
-    _write(_genesis_path(home), json.dumps(document, indent=2) + "\n")
+    files.replace(_config_path(home), node_settings.template(settings or Settings()).encode())
+    files.replace(_genesis_path(home), (json.dumps(document, indent=2) + "\n").encode())
     return document
 
 
@@ -205,7 +205,7 @@ def _write_keys(folder: Path, operator: OperatorKeys) -> None:
     vrf_key = {"public": vrf.public_key(operator.vrf_secret).hex(), "secret": operator.vrf_secret.hex()}
     account = {"address": encode(address(operator.account.public)), "secret": operator.account.secret.hex()}
     for name, content in (("priv_validator_key", consensus), ("vrf_key", vrf_key), ("account_key", account)):
-        _write(folder / f"{name}.json", json.dumps(content, indent=2) + "\n")
+        files.replace(folder / f"{name}.json", (json.dumps(content, indent=2) + "\n").encode())
 
 
 def _read_keys(folder: Path) -> OperatorKeys:
@@ -234,17 +234,6 @@ def _read_json(path: Path) -> dict[str, Any]:
 def _folder(path: Path) -> Path:
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     return path
-
-
-def _write(path: Path, content: str) -> None:
-    """Whole or not at all, readable by this user only."""
-    _folder(path.parent)
-    temporary = path.with_name(path.name + ".new")
-    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def _base64(data: bytes) -> str:

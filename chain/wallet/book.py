@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from chain import files
 from chain.crypto import address
 from chain.errors import Malformed, Refused
-from chain.wallet import files
 from chain.wallet.keystore import DOCUMENT_MAX_BYTES, Entry, decode_document, encode_document
 
 NAMES_MAX = 10_000

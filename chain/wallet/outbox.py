@@ -15,9 +15,9 @@ from pathlib import Path
 
 import msgspec
 
+from chain import files
 from chain.crypto.address import address
 from chain.errors import DccnError, Faulty, Malformed, Refused
-from chain.wallet import files
 from chain.wire.transactions import Transaction, decode
 
 KEPT_MAX = 1_000

@@ -150,7 +150,8 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Copy a wallet out: sealed as it is, or in the open for another program."""
-    from chain.wallet import files, mnemonic
+    from chain import files
+    from chain.wallet import mnemonic
     from chain.wallet.keystore import encode_document
 
     book = book_in(wallet)

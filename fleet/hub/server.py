@@ -23,6 +23,7 @@ from typing import Any, Final, Protocol, TextIO
 import uvicorn
 from litestar import Litestar
 
+from chain import files
 from chain.errors import DccnError, Faulty, Malformed
 from fleet.hub.actions.bus import EventBus
 from fleet.hub.actions.desk import Desk
@@ -34,7 +35,7 @@ from fleet.hub.api.devices import device_app
 from fleet.hub.broker.endpoint import BrokerEndpoint
 from fleet.hub.broker.supervisor import Broker
 from fleet.hub.identity.authority import HUB_USER
-from fleet.hub.identity.keyfiles import IDENTITY_FOLDER, write_private
+from fleet.hub.identity.keyfiles import IDENTITY_FOLDER
 from fleet.hub.identity.membership import Identity
 from fleet.hub.ports import ChainPort, ProofPort
 from fleet.hub.settings import Ports, Settings, listen
@@ -147,8 +148,8 @@ async def _serve_http(
     """Both HTTP servers, until `stop`."""
     folder = hub.settings.home / IDENTITY_FOLDER
     key, certificate = hub.identity.authority.issue_pair("hub", hub.settings.hosts, _now_ms())
-    write_private(folder / "server.key", key)
-    write_private(folder / "server.pem", certificate + hub.identity.authority.pem)
+    files.replace(folder / "server.key", key)
+    files.replace(folder / "server.pem", certificate + hub.identity.authority.pem)
     page, devices = page_app(hub), device_app(hub)
     servers = [(_server(page, None), sockets["page"]), (_server(devices, folder), sockets["devices"])]
     tasks: list[asyncio.Future[Any]]
@@ -207,12 +208,12 @@ def _start_broker(
     """Our own mosquitto, or the one that was given; and the hub's own certificate for either."""
     folder = settings.home / IDENTITY_FOLDER
     key, certificate = identity.authority.issue_pair(HUB_USER, [], _now_ms())
-    write_private(folder / "hub-client.key", key)
-    write_private(folder / "hub-client.pem", certificate)
-    files = {"ca": folder / "ca.pem", "certificate": folder / "hub-client.pem", "key": folder / "hub-client.key"}
+    files.replace(folder / "hub-client.key", key)
+    files.replace(folder / "hub-client.pem", certificate)
+    given = {"ca": folder / "ca.pem", "certificate": folder / "hub-client.pem", "key": folder / "hub-client.key"}
     if settings.broker is not None:
         host, port = _host_and_port(settings.broker)
-        return BrokerEndpoint(host, port, public_host=host, **files)
+        return BrokerEndpoint(host, port, public_host=host, **given)
     broker = Broker(settings.home / "broker", settings.listen, ports.broker, settings.fleet)
 
     def started() -> None:
@@ -227,7 +228,7 @@ def _start_broker(
     rim.callback(broker.stop)
     broker.start(identity.authority, settings.hosts, _now_ms())
     local = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.listen, settings.listen)
-    return BrokerEndpoint(local, ports.broker, public_host=settings.public_host, **files)
+    return BrokerEndpoint(local, ports.broker, public_host=settings.public_host, **given)
 
 
 def _services() -> MakeServices:

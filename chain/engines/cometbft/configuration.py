@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from chain import files
 from chain.crypto.address import validator_address
 from chain.crypto.keys import PrivateKey
 from chain.errors import Faulty
@@ -95,8 +95,8 @@ def prepare(configuration: CometConfiguration) -> str:
     if not signed.exists() and configuration.consensus_key is not None:
         if (folder / "data" / "blockstore.db").exists():
             raise Faulty("state_corrupt", f"blocks are stored, but {signed}, which says what was signed, is gone")
-        _write(signed, json.dumps({"height": "0", "round": 0, "step": 0}))
-    _write(folder / "config" / "config.toml", render(configuration))
+        files.replace(signed, json.dumps({"height": "0", "round": 0, "step": 0}).encode())
+    files.replace(folder / "config" / "config.toml", render(configuration).encode())
     return own_id
 
 
@@ -182,23 +182,13 @@ def _node_key(path: Path) -> PrivateKey:
     if not path.exists():
         key = PrivateKey.generate(_ED25519)
         value = base64.b64encode(key.secret + key.public.x).decode()
-        _write(path, json.dumps({"priv_key": {"type": _PRIVATE_TYPE, "value": value}}))
+        files.replace(path, json.dumps({"priv_key": {"type": _PRIVATE_TYPE, "value": value}}).encode())
         return key
     try:
         secret = base64.b64decode(json.loads(path.read_text("utf-8"))["priv_key"]["value"], validate=True)
         return PrivateKey.from_secret(_ED25519, secret[:32])
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise Faulty("home_invalid", f"{path} cannot be read: {error}") from None
-
-
-def _write(path: Path, content: str) -> None:
-    """Whole or not at all, readable by this user only."""
-    temporary = path.with_name(path.name + ".new")
-    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def _bracketed(host: str) -> str:

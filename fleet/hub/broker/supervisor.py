@@ -14,11 +14,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Final
 
+from chain import files
 from chain.errors import DccnError, Faulty, Unavailable
 from chain.lifeline import spawn, stop
 from fleet.hub.broker.configuration import BrokerFiles, access_list, configuration
 from fleet.hub.identity.authority import Authority
-from fleet.hub.identity.keyfiles import write_private
 
 START_TIMEOUT_S: Final = 10.0
 FIRST_BACKOFF_S: Final = 0.2
@@ -160,11 +160,11 @@ class Broker:
     def _write_files(self, authority: Authority, hosts: list[str], now_ms: int) -> None:
         user = self._user = _account(self.files.folder)
         key, certificate = authority.issue_pair("broker", hosts, now_ms)
-        write_private(self.files.ca, authority.pem)
-        write_private(self.files.certificate, certificate)
-        write_private(self.files.key, key)
-        write_private(self.files.access_list, access_list(self._fleet).encode())
-        write_private(self.files.configuration, configuration(self.files, self.host, self.port, user).encode())
+        files.replace(self.files.ca, authority.pem)
+        files.replace(self.files.certificate, certificate)
+        files.replace(self.files.key, key)
+        files.replace(self.files.access_list, access_list(self._fleet).encode())
+        files.replace(self.files.configuration, configuration(self.files, self.host, self.port, user).encode())
         if os.geteuid() == 0:
             for path in (self.files.folder, *self.files.folder.iterdir()):
                 shutil.chown(path, user)

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from chain import files
 from chain.errors import Faulty, Refused
 from fleet.hub.identity.codes import secret_hash
-from fleet.hub.identity.keyfiles import IDENTITY_FOLDER, write_private
+from fleet.hub.identity.keyfiles import IDENTITY_FOLDER
 
 _FILE: Final = "admin-secret.sha256"
 
@@ -34,7 +35,7 @@ class AdminSecret:
         text = "-".join(text[i : i + 6] for i in range(0, len(text), 6))
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         digest = secret_hash(text.encode())
-        write_private(path, digest.hex().encode() + b"\n")
+        files.replace(path, digest.hex().encode() + b"\n")
         return cls(digest), text
 
     def check(self, authorization: str | None) -> None:

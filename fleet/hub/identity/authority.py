@@ -22,8 +22,9 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from chain import files
 from chain.errors import Faulty, Malformed
-from fleet.hub.identity.keyfiles import IDENTITY_FOLDER, write_private
+from fleet.hub.identity.keyfiles import IDENTITY_FOLDER
 from fleet.protocol.limits import CERTIFICATE_BACKDATE_S, CERTIFICATE_LIFETIME_S
 
 CA_LIFETIME_S: Final = 10 * 366 * 24 * 3600
@@ -56,11 +57,11 @@ class Authority:
         key_path, certificate_path = folder / "ca.key", folder / "ca.pem"
         try:
             if not key_path.exists():
-                write_private(key_path, _pem(ec.generate_private_key(ec.SECP256R1())))
+                files.replace(key_path, _pem(ec.generate_private_key(ec.SECP256R1())))
             key = load_pem_private_key(key_path.read_bytes(), None)
             assert isinstance(key, ec.EllipticCurvePrivateKey)
             if not certificate_path.exists():
-                write_private(certificate_path, _self_signed(key, fleet, now_ms).public_bytes(Encoding.PEM))
+                files.replace(certificate_path, _self_signed(key, fleet, now_ms).public_bytes(Encoding.PEM))
             return cls(x509.load_pem_x509_certificate(certificate_path.read_bytes()), key)
         except (ValueError, AssertionError, UnsupportedAlgorithm) as error:
             raise Faulty("home_invalid", f"reading the CA in {folder}: {error}") from None

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from chain import files
 from chain.crypto import address
 from chain.crypto.keys import PrivateKey
 from chain.errors import Faulty, Malformed
@@ -47,26 +48,10 @@ def open_account(home: Path, entropy: Callable[[int], bytes] = os.urandom) -> Hu
     return open_keys(home, entropy)
 
 
-def write_private(path: Path, data: bytes) -> None:
-    """Write a file of mode 0600 so that after a power cut it is there whole or not at all."""
-    temporary = path.with_name(path.name + ".new")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
 def _open_key(path: Path, entropy: Callable[[int], bytes]) -> PrivateKey:
     if not path.exists():
         key = PrivateKey.generate("ed25519", entropy)
-        write_private(path, key.secret.hex().encode() + b"\n")
+        files.replace(path, key.secret.hex().encode() + b"\n")
         return key
     try:
         return PrivateKey.from_secret("ed25519", bytes.fromhex(path.read_text(encoding="ascii")))
