@@ -16,18 +16,7 @@ from chain.ledger.block import Event, Execution
 from chain.ledger.overlay import Overlay
 from chain.ledger.service_levels import service_level_of
 from chain.wire.bodies import device_register_bytes, read_device_register, read_device_revoke
-from chain.wire.state import Device, Entry, device_key, service_key
-
-
-class RevokedDevice(Entry, frozen=True):
-    """A device as it was registered, and the reward epoch in which that ended."""
-
-    device: Device
-    revoked_epoch: int
-
-
-def revoked_key(device: bytes) -> bytes:
-    return b"revoked/" + device
+from chain.wire.state import Device, RevokedDevice, device_key, revoked_key, service_key
 
 
 def apply_device_register(run: Execution, sender: bytes, body: list[Any]) -> tuple[Event, ...]:

@@ -15,8 +15,9 @@ from chain.ledger.epochs import clock_of
 from chain.ledger.operators import Operator, is_listed, listed_operators, operator_at
 from chain.ledger.parameters import Parameters
 from chain.ledger.rewards import settled_epoch
-from chain.ledger.seats import Seat, seats_of, set_seats
+from chain.ledger.seats import seats_of, set_seats
 from chain.ledger.service_levels import after_silence, service_level_of
+from chain.wire.operators import Seat
 from chain.wire.state import CLOCK_KEY, Entry, ServiceLevel, reward_epoch_at
 
 FREEZE_AHEAD = 3

@@ -51,12 +51,13 @@ from chain.ledger.payments import apply_donation, apply_multi_send
 from chain.ledger.payouts import pay, payouts_pending
 from chain.ledger.pog import apply_pog_commit
 from chain.ledger.producer_keys import apply_add_key, apply_rotate_key
-from chain.ledger.seats import SEATS_KEY, Seat, Seats, seat_publics, validator_updates
+from chain.ledger.seats import seat_publics, validator_updates
 from chain.ledger.staking import apply_bond, apply_unbond
 from chain.ledger.transfer import apply_transfer
 from chain.ledger.unbonding import mature, pay_matured, unbondings_due
 from chain.ledger.vesting import apply_vesting_release
 from chain.wire import kinds
+from chain.wire.operators import SEATS_KEY, Seat, Seats
 from chain.wire.state import CLOCK_KEY, SUPPLY_KEY, Clock, Hub, Supply, hub_key
 from chain.wire.transactions import Transaction, decode
 from chain.wire.vesting import Vesting, vesting_key

@@ -8,25 +8,16 @@ from chain.ledger.overlay import Overlay, State
 from chain.ledger.parameters import Parameters
 from chain.wire.operators import (
     OPERATOR_PREFIX,
+    OPERATORS_KEY,
     STAKE_KEY,
     Operator,
+    Operators,
     Stake,
     Validator,
     operator_key,
     validator_key,
 )
 from chain.wire.state import Entry
-
-OPERATORS_KEY = b"operators"
-
-
-class Operators(Entry, frozen=True):
-    """The addresses of the listed operators, ascending: few enough to be looked through at every election.
-
-    Listed is who has a key and bonds at least the minimum and is not tombstoned: the minimum bounds their number.
-    """
-
-    addresses: tuple[bytes, ...]
 
 
 class KeyOwner(Entry, frozen=True):

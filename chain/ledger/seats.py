@@ -11,25 +11,9 @@ from collections.abc import Sequence
 from chain.ledger.block import Event, Execution
 from chain.ledger.operators import consensus_public
 from chain.ledger.overlay import Overlay, State
-from chain.wire.state import Entry
-
-SEATS_KEY = b"seats"
+from chain.wire.operators import SEATS_KEY, Seat, Seats
 
 Update = tuple[bytes, int]
-
-
-class Seat(Entry, frozen=True):
-    """A seated key: the operator's `key`-th, since the start of election epoch `since_epoch`."""
-
-    operator: bytes
-    key: int
-    since_epoch: int
-
-
-class Seats(Entry, frozen=True):
-    """The keys in force, longest-seated first."""
-
-    seats: tuple[Seat, ...]
 
 
 def seats_of(overlay: Overlay) -> tuple[Seat, ...]:

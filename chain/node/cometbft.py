@@ -25,7 +25,7 @@ from chain.ledger.genesis import genesis_hash
 from chain.light.rpc import RpcClient
 from chain.node.halting import until_one_ends
 from chain.node.home import Home
-from chain.node.rpc_server import bind
+from chain.web.listening import bind
 from chain.wire import cbor
 
 CLOCK_TOLERANCE_NS = 60 * 10**9

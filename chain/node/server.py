@@ -30,7 +30,8 @@ from chain.node.lock import locked
 from chain.node.mempool import Mempool, MempoolLimits
 from chain.node.rpc import RpcLimits, rpc_application
 from chain.node.rpc_methods import NodeIdentity, RpcMethods
-from chain.node.rpc_server import RpcServer, bind, bind_again, url_of
+from chain.node.rpc_server import RpcServer, bind_again
+from chain.web.listening import bind, url_of
 
 EMBEDDED = "embedded: one machine, no fault tolerance"
 CLOCK_TOLERANCE_NS = 60 * 10**9
@@ -161,7 +162,7 @@ async def _serving(
 ) -> AsyncIterator[tuple[asyncio.Task[None], ...]]:
     """Engine and RPC as tasks, from the moment RPC answers; RPC ends first, so that nobody sees a half-closed node."""
     serving = asyncio.create_task(rpc.serve(sockets=[listening]))
-    ready = asyncio.create_task(rpc.ready.wait())
+    ready = asyncio.create_task(rpc.up.wait())
     await asyncio.wait({serving, ready}, return_when=asyncio.FIRST_COMPLETED)
     ready.cancel()
     making = asyncio.create_task(engine.run())

@@ -26,6 +26,22 @@ from chain.wallet import settlement
 from chain.wallet.settlement import Pacing, TransactionStatus
 from chain.wallet.trust import Trust, light_client
 from chain.wire.cometbft import ValidatorSet
+from chain.wire.deals import Deal, deal_key
+from chain.wire.operators import (
+    OPERATORS_KEY,
+    SEATS_KEY,
+    STAKE_KEY,
+    Operator,
+    Operators,
+    Seat,
+    Seats,
+    Stake,
+    Unbonding,
+    Validator,
+    operator_key,
+    unbonding_key,
+    validator_key,
+)
 from chain.wire.state import (
     CLOCK_KEY,
     PARAMETERS_KEY,
@@ -35,6 +51,7 @@ from chain.wire.state import (
     Device,
     Entry,
     EpochSummary,
+    RevokedDevice,
     Reward,
     ServiceLevel,
     Supply,
@@ -43,6 +60,7 @@ from chain.wire.state import (
     device_key,
     epoch_key,
     required_fee,
+    revoked_key,
     reward_key,
     service_key,
 )
@@ -145,6 +163,41 @@ class ChainClient:
         if found.hash() != header.validators_hash:
             raise Refused("proof_invalid", f"the validators of height {header.height} are not those of its header")
         return Proven(found, header.height)
+
+    def operator(self, account: bytes) -> Proven[Operator | None]:
+        """Name, bond, jail and keys of whoever has bonded; None for an account that never did."""
+        return self._entry(operator_key(account), Operator)
+
+    def operators(self) -> Proven[tuple[bytes, ...]]:
+        """The addresses of all that votes and elections look at: a key, the least bond, not tombstoned."""
+        found = self._entry(OPERATORS_KEY, Operators)
+        return Proven(() if found.value is None else found.value.addresses, found.height)
+
+    def seats(self) -> Proven[tuple[Seat, ...]]:
+        """The keys that the last election seated, longest-seated first."""
+        found = self._entry(SEATS_KEY, Seats)
+        return Proven(() if found.value is None else found.value.seats, found.height)
+
+    def validator(self, validator: bytes) -> Proven[Validator | None]:
+        """Whose key signs under this validator address (20 bytes)."""
+        return self._entry(validator_key(validator), Validator)
+
+    def unbonding(self, number: int) -> Proven[Unbonding | None]:
+        """Stake on its way back, by its number in the operator's entry."""
+        return self._entry(unbonding_key(number), Unbonding)
+
+    def stake(self) -> Proven[Stake]:
+        """The bonds of all listed operators together."""
+        found = self._entry(STAKE_KEY, Stake)
+        return Proven(found.value or Stake(0), found.height)
+
+    def deal(self, deal: bytes) -> Proven[Deal | None]:
+        """Escrow, metered use and payments of a deal, by its id of 32 bytes."""
+        return self._entry(deal_key(deal), Deal)
+
+    def revoked_device(self, device: bytes) -> Proven[RevokedDevice | None]:
+        """The device as it was when it was last revoked; None if it never was."""
+        return self._entry(revoked_key(device), RevokedDevice)
 
     def _entry(self, key: bytes, kind: type[E]) -> Proven[E | None]:
         value, height = verified_state(self.light, key)

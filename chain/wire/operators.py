@@ -6,6 +6,8 @@
 | `validator/` validator address(20) | `Validator` |
 | `unbonding/` u64be(number) | `Unbonding` |
 | `stake` | `Stake` |
+| `operators` | `Operators` |
+| `seats` | `Seats` |
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ from chain.wire.state import Entry
 OPERATOR_PREFIX = b"operator/"
 UNBONDING_PREFIX = b"unbonding/"
 STAKE_KEY = b"stake"
+OPERATORS_KEY = b"operators"
+SEATS_KEY = b"seats"
 
 
 class Operator(Entry, frozen=True):
@@ -59,6 +63,29 @@ class Stake(Entry, frozen=True):
     """The bonds of all operators that are listed (keys, bond of at least the minimum, not tombstoned), in atto."""
 
     total_atto: int
+
+
+class Operators(Entry, frozen=True):
+    """The addresses of the listed operators, ascending: few enough to be looked through at every election.
+
+    Listed is who has a key and bonds at least the minimum and is not tombstoned: the minimum bounds their number.
+    """
+
+    addresses: tuple[bytes, ...]
+
+
+class Seat(Entry, frozen=True):
+    """A seated key: the operator's `key`-th, since the start of election epoch `since_epoch`."""
+
+    operator: bytes
+    key: int
+    since_epoch: int
+
+
+class Seats(Entry, frozen=True):
+    """The keys in force, longest-seated first."""
+
+    seats: tuple[Seat, ...]
 
 
 def operator_key(address: bytes) -> bytes:

@@ -8,6 +8,7 @@ integers). Amounts are integers of 10^-18 ANKR (`_atto`), work is micro-ANKR per
 |---|---|
 | `account/` address(20) | `Account` |
 | `device/` device id(32) | `Device` |
+| `revoked/` device id(32) | `RevokedDevice`, the last time that it was revoked |
 | `service/` owner address(20) | `ServiceLevel` |
 | `reward/` address(20) | `Reward` |
 | `epoch/` u64be(reward epoch) | `EpochSummary` (the last `epoch_summaries_kept` of them) |
@@ -47,6 +48,10 @@ def account_key(address: bytes) -> bytes:
 
 def device_key(device: bytes) -> bytes:
     return b"device/" + device
+
+
+def revoked_key(device: bytes) -> bytes:
+    return b"revoked/" + device
 
 
 def service_key(owner: bytes) -> bytes:
@@ -99,6 +104,13 @@ class Device(Entry, frozen=True):
     key: dict[int, int | bytes]
     registered_height: int
     registered_epoch: int
+
+
+class RevokedDevice(Entry, frozen=True):
+    """A device as it was registered, and the reward epoch in which that ended; stays when it is registered anew."""
+
+    device: Device
+    revoked_epoch: int
 
 
 class ServiceLevel(Entry, frozen=True):

@@ -25,6 +25,7 @@ from litestar import Litestar
 
 from chain import files
 from chain.errors import DccnError, Faulty, Malformed
+from chain.web.server import WebServer
 from fleet.hub.actions.bus import EventBus
 from fleet.hub.actions.desk import Desk
 from fleet.hub.actions.events import BrokerStarted, BrokerStopped, HubStarted
@@ -166,28 +167,12 @@ async def _serve_http(
         waiting.cancel()
         up.cancel()
         for server, _ in servers:
-            server.should_exit = True
+            server.stop()
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-class _Server(uvicorn.Server):
-    """uvicorn, except that signals are the program's, and that it says when it is up."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.up = asyncio.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.up.set()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-def _server(app: Litestar, tls: Path | None) -> _Server:
-    return _Server(
+def _server(app: Litestar, tls: Path | None) -> WebServer:
+    return WebServer(
         uvicorn.Config(
             app,
             log_config=None,

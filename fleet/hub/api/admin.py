@@ -16,12 +16,12 @@ from litestar.static_files import create_static_files_router
 from sqlalchemy import select
 
 from chain.errors import Refused
+from chain.web.problems import HANDLERS
 from fleet.hub.actions.enrolment import do_approve_claim, do_create_token
 from fleet.hub.api.context import Hub
 from fleet.hub.api.live import LivePage
 from fleet.hub.api.live import events as live_events
 from fleet.hub.api.overview import DeviceLine, Overview, overview
-from fleet.hub.api.problems import HANDLERS
 from fleet.hub.api.security import add_headers, only_loopback_names
 from fleet.hub.page.rendering import STATIC, Joining, Renderer
 from fleet.hub.store.tables import events

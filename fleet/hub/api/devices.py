@@ -20,11 +20,11 @@ from litestar.params import Parameter
 from chain.crypto.keys import PublicKey
 from chain.errors import Refused
 from chain.proofs.receipts import sign_start
+from chain.web.problems import HANDLERS
 from chain.wire import cbor
 from fleet.hub.actions.enrolment import Member, do_begin_claim, do_enrol, do_renew, identity_of
 from fleet.hub.actions.registrations import do_sponsor_registration
 from fleet.hub.api.context import Hub
-from fleet.hub.api.problems import HANDLERS
 from fleet.hub.api.security import add_headers
 from fleet.hub.identity.membership import check_request, open_request
 from fleet.hub.ports import ChainTrust

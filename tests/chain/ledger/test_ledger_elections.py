@@ -10,8 +10,9 @@ import pytest
 from chain.ledger.elections import Frozen, Seed, frozen_key, is_candidate, seed_key
 from chain.ledger.operators import OPERATORS_KEY, Operator, Operators, operator_key
 from chain.ledger.parameters import Parameters
-from chain.ledger.seats import Seats, seated_keys
+from chain.ledger.seats import seated_keys
 from chain.ledger.service_levels import newcomer
+from chain.wire.operators import Seats
 from chain.wire.state import ServiceLevel, service_key
 from chain.wire.transactions import ANKR
 from tests.chain.ledger.world import World, account, key

@@ -17,8 +17,9 @@ from chain.light.inclusion import verified_beacon, verified_state, verified_tx
 from chain.light.rpc import RpcClient
 from chain.node.rpc import Route, RpcLimits, rpc_application
 from chain.node.rpc_params import Kind, Parameter
-from chain.node.rpc_server import RpcServer, bind, url_of
+from chain.node.rpc_server import RpcServer
 from chain.node.rpc_shapes import hexadecimal, tx_proof_to_json
+from chain.web.listening import bind, url_of
 from chain.wire.rpc_json import header_to_json, signed_header_to_json, validator_to_json
 
 HEIGHT = Parameter("height", Kind.INTEGER)
@@ -88,7 +89,7 @@ def served(routes: Mapping[str, Route]) -> Iterator[str]:
     async def serve() -> None:
         server = RpcServer(rpc_application(routes, RpcLimits()), RpcLimits())
         serving = asyncio.create_task(server.serve([bound]))
-        await server.ready.wait()
+        await server.up.wait()
         stop.append((asyncio.get_running_loop(), server))
         ready.set()
         await serving

@@ -14,8 +14,8 @@ from chain.errors import Faulty, Unavailable
 from chain.node import home as node_home
 from chain.node.cometbft import SOCKET_PATH_MAX, running_cometbft
 from chain.node.home import Home
-from chain.node.rpc_server import bind
 from chain.node.settings import CometSettings, RpcSettings
+from chain.web.listening import bind
 
 NOW_NS = 1_700_000_000 * 10**9
 HUB = bytes(range(20))

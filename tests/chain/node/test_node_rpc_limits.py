@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from chain.node.rpc import Route, RpcLimits, rpc_application
-from chain.node.rpc_server import RpcServer, bind, url_of
+from chain.node.rpc_server import RpcServer
+from chain.web.listening import bind, url_of
 
 REQUEST = b"GET /health HTTP/1.1\r\nHost: node\r\n\r\n"
 
@@ -23,7 +24,7 @@ async def test_connections_over_the_limit_are_turned_away_and_make_room_again() 
     port = int(url_of(listening).rsplit(":", 1)[1])
     server = RpcServer(rpc_application({"health": Route(dict)}, limits), limits)
     serving = asyncio.create_task(server.serve(sockets=[listening]))
-    await server.ready.wait()
+    await server.up.wait()
     answers = [await status_line(port) for _ in range(4)]
     assert [line.split()[1] for line, _ in answers] == [b"200", b"200", b"200", b"503"]
     for _, writer in answers[:2]:

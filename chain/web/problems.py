@@ -71,7 +71,7 @@ def on_http_error(_request: Request[Any, Any, Any], error: HTTPException) -> Res
 def on_any_error(request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, Any]]:
     """A fault of the program: logged whole, told in one sentence."""
     _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return problem("internal", "the hub could not answer; its log says why", 500)
+    return problem("internal", "the program could not answer; its log says why", 500)
 
 
 HANDLERS: Final[dict[Any, Any]] = {DccnError: on_dccn_error, HTTPException: on_http_error, Exception: on_any_error}
