@@ -203,6 +203,10 @@ REGISTRY: dict[str, ErrorCode] = {
     "index_foreign": ErrorCode(
         127, "The index and the node are not of one chain.", "Follow the index's own chain, or start a new index file."
     ),
+    # The appliance's image
+    "build_failed": ErrorCode(
+        160, "A step of building the image failed.", "Read the end of build.log beside the image."
+    ),
     # This machine
     "usage": ErrorCode(90, "The command was used wrongly.", "See --help."),
     "unreachable": ErrorCode(91, "A service that is needed does not answer.", "Start it, or check its address."),

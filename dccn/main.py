@@ -12,7 +12,7 @@ import typer
 
 from chain.errors import DccnError
 from dccn import __version__
-from dccn.commands import agent, demo, elect, hub, index, light, node, proof, query, tx, vrf, wallet, why
+from dccn.commands import agent, demo, elect, hub, image, index, light, node, proof, query, tx, vrf, wallet, why
 
 app = typer.Typer(
     name="dccn",
@@ -28,6 +28,7 @@ app.add_typer(hub.app, name="hub")
 app.add_typer(agent.app, name="agent")
 node.app.add_typer(index.app, name="index")
 app.add_typer(node.app, name="node")
+app.add_typer(image.app, name="image")
 app.add_typer(wallet.app, name="wallet")
 app.add_typer(tx.app, name="tx")
 app.add_typer(query.app, name="query")

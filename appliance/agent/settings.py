@@ -91,10 +91,12 @@ class Settings:
 def load(home: Path, **overrides: object) -> Settings:
     """Settings of `<home>/dccn.toml`, if there is one, with what the command line says on top (None: not said).
 
+    In between comes what the system hands this service as its credential `dccn.toml`: the image's own settings.
     Raises Malformed `usage` for an unknown key, a value of the wrong kind or text that is not TOML.
     """
     path = home / FILE_NAME
-    stored = _read(path) if path.exists() else {}
+    handed = Path(os.environ.get("CREDENTIALS_DIRECTORY", home)) / FILE_NAME
+    stored = {name: value for each in (path, handed) if each.exists() for name, value in _read(each).items()}
     chosen = {**stored, **{name: value for name, value in overrides.items() if value is not None}}
     known = {item.name: str(item.type) for item in fields(Settings) if item.name != "home"}
     values: dict[str, Any] = {}

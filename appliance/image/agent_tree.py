@@ -1,0 +1,129 @@
+"""The agent and the libraries that it stands on, as one folder of files for the image: no pip, no virtual environment.
+
+Libraries come as wheels for the image's own Python (3.11, x86-64), with the hashes of `requirements.lock`; only those
+that the agent needs, and what these need, are taken.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+from typing import Final
+
+from appliance.image.run import run
+from chain.errors import Faulty
+
+SOURCE: Final = Path(__file__).parents[2]
+LOCK: Final = SOURCE / "requirements.lock"
+LIBRARIES: Final = (
+    "cbor2",
+    "cryptography",
+    "msgspec",
+    "numpy",
+    "nvidia-ml-py",
+    "paho-mqtt",
+    "psutil",
+    "pynacl",
+    "typer",
+    "urllib3",
+)
+PACKAGES: Final = ("chain", "appliance", "dccn", "fleet/protocol")
+LEFT_OUT: Final = ("__pycache__", "*.pyc", "image", "*.pyi")
+TARGET: Final = (
+    "--python-version",
+    "3.11",
+    "--implementation",
+    "cp",
+    "--abi",
+    "cp311",
+    "--abi",
+    "abi3",
+    "--abi",
+    "none",
+)
+PLATFORMS: Final = (
+    "manylinux_2_34_x86_64",
+    "manylinux_2_28_x86_64",
+    "manylinux_2_17_x86_64",
+    "manylinux2014_x86_64",
+    "any",
+)
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+def install(folder: Path, work: Path) -> None:
+    """Fill `folder`. Raises Faulty `build_failed` or Unavailable when wheels cannot be had."""
+    requirements = work / "agent-requirements.txt"
+    requirements.write_text("".join(locked(closure(LIBRARIES))))
+    platforms = [argument for each in PLATFORMS for argument in ("--platform", each)]
+    options = ["--no-deps", "--require-hashes", "--only-binary", ":all:", "--no-compile", "--quiet"]
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "install"]
+    run([*pip, *options, *TARGET, *platforms, "--target", folder, "--requirement", requirements])
+    for package in PACKAGES:
+        ignore = shutil.ignore_patterns(*LEFT_OUT)
+        shutil.copytree(SOURCE / package, folder / package, ignore=ignore, dirs_exist_ok=True)
+    (folder / "fleet" / "__init__.py").write_bytes(b"")
+    own = version("dccn")
+    about = folder / f"dccn-{own}.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: dccn\nVersion: {own}\n")
+    _trim(folder)
+
+
+def closure(wanted: tuple[str, ...]) -> list[str]:
+    """The wanted distributions and all that they need on this platform, by name."""
+    found: dict[str, None] = {}
+    waiting = [normalised(name) for name in wanted]
+    while waiting:
+        name = waiting.pop()
+        if name in found:
+            continue
+        try:
+            requirements = requires(name) or ()
+        except PackageNotFoundError:
+            continue  # another platform's: the builder's own environment has all that this one needs
+        found[name] = None
+        for requirement in requirements:
+            before, _, marker = requirement.partition(";")
+            match = _NAME.match(before)
+            if match and "extra ==" not in marker and normalised(match.group()) in _blocks():
+                waiting.append(normalised(match.group()))
+    return sorted(found)
+
+
+def locked(names: list[str]) -> list[str]:
+    """The lines of `requirements.lock` for these distributions. Raises Faulty for one that is not locked."""
+    blocks = _blocks()
+    missing = [name for name in names if name not in blocks]
+    if missing:
+        raise Faulty("build_failed", f"{LOCK} does not lock {', '.join(missing)}")
+    return [blocks[name] for name in names]
+
+
+def normalised(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _blocks() -> dict[str, str]:
+    found: dict[str, str] = {}
+    name = ""
+    for line in LOCK.read_text("utf-8").splitlines(keepends=True):
+        if not line.startswith((" ", "#")):
+            name = normalised(line.partition("==")[0].strip())
+            found[name] = ""
+        if name:
+            found[name] += line
+    return found
+
+
+def _trim(folder: Path) -> None:
+    """Leave out what no program here ever opens: the libraries' own tests, scripts and type stubs."""
+    for pattern in ("*/**/tests", "bin", "share", "**/*.pyi", "**/__pycache__"):
+        for path in sorted(folder.glob(pattern)):
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif path.exists():
+                path.unlink()

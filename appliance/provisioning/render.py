@@ -1,0 +1,49 @@
+"""The owner's settings as the files of systemd-networkd, timesyncd, wpa_supplicant and the agent. Pure text."""
+
+from __future__ import annotations
+
+import json
+
+from appliance.provisioning.settings import OwnerSettings
+
+
+def files(settings: OwnerSettings) -> dict[str, str]:
+    """Path below /run → content. `dccn/agent.toml` is always there, since the agent's unit takes it in."""
+    made = {"dccn/agent.toml": agent(settings)}
+    if settings.address or settings.dns:
+        made["systemd/network/10-dccn.network"] = network(settings)
+    if settings.ntp:
+        made["systemd/timesyncd.conf.d/10-dccn.conf"] = f"[Time]\nNTP={' '.join(settings.ntp)}\n"
+    if settings.wifi_ssid:
+        made["systemd/network/20-dccn-wifi.network"] = "[Match]\nType=wlan\n\n[Network]\nDHCP=yes\nMulticastDNS=yes\n"
+        made["wpa_supplicant/dccn.conf"] = wifi(settings)
+    if settings.proxy:
+        made["dccn/proxy.env"] = f"HTTPS_PROXY={settings.proxy}\nHTTP_PROXY={settings.proxy}\n"
+    return made
+
+
+def agent(settings: OwnerSettings) -> str:
+    """The agent's own settings, as its `dccn.toml`."""
+    said = {"hub_url": settings.hub_url, "token": settings.token, "ca_pin": settings.ca_pin}
+    # A JSON string is a TOML string.
+    lines = [f"{name} = {json.dumps(value)}" for name, value in said.items() if value is not None]
+    return "\n".join(["[agent]", *lines]) + "\n"
+
+
+def network(settings: OwnerSettings) -> str:
+    """A systemd.network file for every wired interface."""
+    lines = ["[Match]", "Type=ether", "", "[Network]", "MulticastDNS=yes"]
+    lines += [f"Address={settings.address}"] if settings.address else ["DHCP=yes"]
+    if settings.gateway:
+        lines.append(f"Gateway={settings.gateway}")
+    lines += [f"DNS={each}" for each in settings.dns]
+    return "\n".join(lines) + "\n"
+
+
+def wifi(settings: OwnerSettings) -> str:
+    """A wpa_supplicant configuration; the network's name as hex, so that no character in it means anything."""
+    lines = [f"country={settings.wifi_country}"] if settings.wifi_country else []
+    lines += ["network={", f"\tssid={(settings.wifi_ssid or '').encode().hex()}"]
+    password = settings.wifi_password
+    lines.append(f'\tpsk="{password}"' if password else "\tkey_mgmt=NONE")
+    return "\n".join([*lines, "}"]) + "\n"

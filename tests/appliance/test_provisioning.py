@@ -1,0 +1,69 @@
+"""The owner's settings: whatever stands in the file, the machine boots."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from appliance.image.build import TEMPLATE
+from appliance.provisioning import __main__ as provision
+from appliance.provisioning import render
+from appliance.provisioning.settings import MAX_BYTES, OwnerSettings, parse
+
+GOOD = b"""[hub]\r\nurl = "https://hub.example:8443"\r\ntoken = "ABCD"\r\n[network]\r\naddress = "192.168.1.5/24"\r
+gateway = "192.168.1.1"\r\nntp = ["pool.ntp.org"]\r\n[network.wifi]\r\nssid = "my net"\r\npassword = "longenough"\r\n"""
+
+
+def test_the_template_says_nothing_and_has_no_fault() -> None:
+    assert parse(TEMPLATE.read_bytes()) == OwnerSettings()
+
+
+def test_a_file_with_dos_line_ends_and_a_byte_order_mark_is_understood() -> None:
+    settings = parse(b"\xef\xbb\xbf" + GOOD)
+    assert settings.problems == () and settings.hub_url == "https://hub.example:8443"
+    made = render.files(settings)
+    assert 'token = "ABCD"' in made["dccn/agent.toml"]
+    assert "Address=192.168.1.5/24\nGateway=192.168.1.1" in made["systemd/network/10-dccn.network"]
+    assert "ssid=6d79206e6574" in made["wpa_supplicant/dccn.conf"]
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"#" * (MAX_BYTES + 1), "at most"),
+        (b"\xff\xfe\x00binary", "not TOML"),
+        (b"[hub", "not TOML"),
+        (b"[hub]\nurl = 5", "cannot be"),
+        (b'[hub]\nurl = "ftp://x"', "cannot be"),
+        (b'[network]\nhostname = "a;reboot"', "cannot be"),
+        (b'[network]\naddress = "1.2.3.4"', "cannot be"),
+        (b'[network]\nntp = ["a\\nb"]', "cannot be"),
+        (b"colour = 1", "no setting 'colour'"),
+        (b"[deep.er]\nx = 1", "no setting"),
+        (b"hub = 7", "no setting"),
+    ],
+)
+def test_what_cannot_be_used_is_told_and_ignored(data: bytes, said: str) -> None:
+    settings = parse(data)
+    assert said in settings.problems[0]
+    assert render.files(settings) == {"dccn/agent.toml": "[agent]\n"}
+
+
+@given(st.binary(max_size=300) | st.text(max_size=300).map(lambda text: text.encode("utf-8", "replace")))
+def test_no_bytes_stop_a_boot(data: bytes) -> None:
+    assert "dccn/agent.toml" in render.files(parse(data))
+
+
+def test_a_boot_writes_secrets_for_root_alone_and_names_the_machine(tmp_path: Path) -> None:
+    for folder in ("run/dccn/config", "etc", "proc/sys/kernel"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "etc/machine-id").write_text("0123456789abcdef\n")
+    (tmp_path / "run/dccn/config/dccn.toml").write_bytes(GOOD)
+    assert provision.main(tmp_path) == 0
+    assert (tmp_path / "run/dccn/agent.toml").stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "proc/sys/kernel/hostname").read_text() == "dccn-012345\n"
+    (tmp_path / "run/dccn/config/dccn.toml").unlink()
+    assert provision.main(tmp_path) == 0 and (tmp_path / "run/dccn/agent.toml").read_text() == "[agent]\n"
