@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import shutil
 import sys
+from collections.abc import Container
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Final
@@ -57,7 +58,8 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 def install(folder: Path, work: Path) -> None:
     """Fill `folder`. Raises Faulty `build_failed` or Unavailable when wheels cannot be had."""
     requirements = work / "agent-requirements.txt"
-    requirements.write_text("".join(locked(closure(LIBRARIES))))
+    blocks = locked()
+    requirements.write_text("".join(blocks[name] for name in closure(LIBRARIES, blocks)))
     platforms = [argument for each in PLATFORMS for argument in ("--platform", each)]
     options = ["--no-deps", "--require-hashes", "--only-binary", ":all:", "--no-compile", "--quiet"]
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "install"]
@@ -73,8 +75,14 @@ def install(folder: Path, work: Path) -> None:
     _trim(folder)
 
 
-def closure(wanted: tuple[str, ...]) -> list[str]:
-    """The wanted distributions and all that they need on this platform, by name."""
+def closure(wanted: tuple[str, ...], known: Container[str]) -> list[str]:
+    """The wanted distributions and all that they need on this platform, by name; `known` are those that are locked.
+
+    Raises Faulty `build_failed` for a wanted one that is not.
+    """
+    missing = [name for name in wanted if normalised(name) not in known]
+    if missing:
+        raise Faulty("build_failed", f"{LOCK} does not lock {', '.join(missing)}")
     found: dict[str, None] = {}
     waiting = [normalised(name) for name in wanted]
     while waiting:
@@ -89,25 +97,13 @@ def closure(wanted: tuple[str, ...]) -> list[str]:
         for requirement in requirements:
             before, _, marker = requirement.partition(";")
             match = _NAME.match(before)
-            if match and "extra ==" not in marker and normalised(match.group()) in _blocks():
+            if match and "extra ==" not in marker and normalised(match.group()) in known:
                 waiting.append(normalised(match.group()))
     return sorted(found)
 
 
-def locked(names: list[str]) -> list[str]:
-    """The lines of `requirements.lock` for these distributions. Raises Faulty for one that is not locked."""
-    blocks = _blocks()
-    missing = [name for name in names if name not in blocks]
-    if missing:
-        raise Faulty("build_failed", f"{LOCK} does not lock {', '.join(missing)}")
-    return [blocks[name] for name in names]
-
-
-def normalised(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
-def _blocks() -> dict[str, str]:
+def locked() -> dict[str, str]:
+    """The lines of `requirements.lock`, by the distribution that they lock."""
     found: dict[str, str] = {}
     name = ""
     for line in LOCK.read_text("utf-8").splitlines(keepends=True):
@@ -117,6 +113,10 @@ def _blocks() -> dict[str, str]:
         if name:
             found[name] += line
     return found
+
+
+def normalised(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _trim(folder: Path) -> None:

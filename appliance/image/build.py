@@ -18,7 +18,6 @@ from appliance.image.profile import MIB, Profile
 from appliance.image.run import run
 from chain.errors import Faulty
 
-STEPS: Final = 6
 TEMPLATE: Final = Path(__file__).parent / "dccn.toml"
 Say = Callable[[str], None]
 
@@ -96,10 +95,13 @@ def _seal(profile: Profile, tree: Path, parts: Path, version: str, epoch_s: int,
     root, tree_file = parts / "root.erofs", parts / "root.verity"
     identity = uuid.uuid5(disk.NAMESPACE, f"{profile.name} {version}")
     run(["mkfs.erofs", "-zlz4hc,9", "-T", str(epoch_s), "-U", str(identity), root, tree], log=log)
-    size = root.stat().st_size
-    if size > profile.root_mib * MIB:
-        raise Faulty("build_failed", f"the root has {size // MIB} MiB, a slot of {profile.name} {profile.root_mib} MiB")
-    blocks = -(-size // verity.BLOCK_BYTES)
+    blocks = -(-root.stat().st_size // verity.BLOCK_BYTES)
+    for what, size, room_mib in (
+        ("root", blocks * verity.BLOCK_BYTES, profile.root_mib),
+        ("hash tree", verity.hash_area_bytes(blocks), profile.hash_mib),
+    ):
+        if size > room_mib * MIB:
+            raise Faulty("build_failed", f"the {what} has {size} bytes, a slot of {profile.name} {room_mib} MiB for it")
     with root.open("r+b") as file:
         file.truncate(blocks * verity.BLOCK_BYTES)
         salt = hashlib.sha256(f"dccn/verity {profile.name} {version}".encode()).digest()

@@ -11,6 +11,7 @@ data            made on the machine at its first boot, in the rest of the disk
 
 from __future__ import annotations
 
+import tempfile
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,22 +48,20 @@ def layout(profile: Profile) -> list[gpt.Partition]:
     return gpt.place(wanted, uuid.uuid5(NAMESPACE, profile.name))
 
 
-def kernel_name(version: str, tries: int | None = BOOT_TRIES) -> str:
-    """The UKI's file name: with `+N` it has N more boots to prove itself, without it is known to be good."""
-    return f"dccn_{version}.efi" if tries is None else f"dccn_{version}+{tries}.efi"
+def kernel_name(version: str) -> str:
+    """The file name of a UKI that has `BOOT_TRIES` boots to prove itself; the boot loader counts them down."""
+    return f"dccn_{version}+{BOOT_TRIES}.efi"
 
 
 def assemble(path: Path, profile: Profile, contents: Contents, epoch_s: int) -> None:
     """Write the disk image; unused space stays a hole."""
     partitions = {each.label: each for each in layout(profile)}
     sectors = gpt.disk_sectors(list(partitions.values()))
-    work = path.with_suffix(".parts")
-    work.mkdir()
-    esp, config = work / "esp", work / "config"
-    fat.make(esp, partitions["esp"].size_bytes, "DCCNESP", 0xDCC00001, esp_files(contents), epoch_s)
     config_files = {"dccn.toml": contents.configuration}
-    fat.make(config, partitions[CONFIG_LABEL].size_bytes, CONFIG_LABEL, 0xDCC00002, config_files, epoch_s)
-    with path.open("wb") as disk:
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".parts-") as folder, path.open("wb") as disk:
+        esp, config = Path(folder, "esp"), Path(folder, "config")
+        fat.make(esp, partitions["esp"].size_bytes, "DCCNESP", 0xDCC00001, esp_files(contents), epoch_s)
+        fat.make(config, partitions[CONFIG_LABEL].size_bytes, CONFIG_LABEL, 0xDCC00002, config_files, epoch_s)
         disk.truncate(sectors * gpt.SECTOR_BYTES)
         gpt.write(disk, list(partitions.values()), sectors, uuid.uuid5(NAMESPACE, f"disk {profile.name}"))
         for label, source in (
@@ -72,9 +71,6 @@ def assemble(path: Path, profile: Profile, contents: Contents, epoch_s: int) -> 
             (CONFIG_LABEL, config),
         ):
             _copy(source, disk, partitions[label])
-    for each in work.iterdir():
-        each.unlink()
-    work.rmdir()
 
 
 def esp_files(contents: Contents) -> dict[str, bytes]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,7 +22,6 @@ class Profile:
     - `initrd_modules`: kernel modules that the initramfs needs to find the disk and open the root.
     - `command_line`: what the kernel is told besides the root hash.
     - `overlays`: folders under `overlay/` that are copied onto the root, in this order.
-    - `artifacts`: names in `artifacts.lock` that the image carries.
     """
 
     name: str
@@ -38,9 +37,8 @@ class Profile:
     root_mib: int
     hash_mib: int
     config_mib: int
-    artifacts: tuple[str, ...] = ()
-    masked_units: tuple[str, ...] = ()
-    enabled_units: tuple[str, ...] = field(default=())
+    masked_units: tuple[str, ...]
+    enabled_units: tuple[str, ...]
 
 
 def names() -> list[str]:
@@ -56,9 +54,9 @@ def load(name: str) -> Profile:
     merged: dict[str, Any] = {**common}
     for key, value in own.items():
         merged[key] = [*common.get(key, []), *value] if isinstance(value, list) else value
-    known = {each.name: str(each.type) for each in fields(Profile)}
+    known = {each.name for each in fields(Profile)} - {"name"}
     for key, value in merged.items():
         if key not in known:
             raise Malformed("usage", f"{name}.toml: there is no setting {key!r}; known: {', '.join(sorted(known))}")
         merged[key] = tuple(value) if isinstance(value, list) else value
-    return Profile(name=name, **{key: value for key, value in merged.items() if key != "name"})
+    return Profile(name=name, **merged)

@@ -134,7 +134,7 @@ def _identify(tree: Path, profile: Profile, version: str) -> None:
     ):
         (tree / path).unlink(missing_ok=True)
         (tree / path).symlink_to(target)
-    for folder in ("efi", "boot", "data"):
+    for folder in ("efi", "boot"):
         (tree / folder).mkdir(exist_ok=True)
 
 

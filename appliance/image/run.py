@@ -18,8 +18,6 @@ def run(
     argv: Sequence[str | Path],
     *,
     env: Mapping[str, str] | None = None,
-    stdin: bytes | None = None,
-    cwd: Path | None = None,
     log: Path | None = None,
 ) -> bytes:
     """Run to the end and return stdout. Raises Unavailable `engine_missing` (no such program) or Faulty `build_failed`.
@@ -30,7 +28,7 @@ def run(
     if shutil.which(command[0]) is None:
         raise Unavailable("engine_missing", f"the program {command[0]} is not installed")
     environment = {**os.environ, "LC_ALL": "C.UTF-8", **(env or {})}
-    done = subprocess.run(command, input=stdin, capture_output=True, env=environment, cwd=cwd, check=False)
+    done = subprocess.run(command, capture_output=True, env=environment, check=False)
     if log is not None:
         with log.open("ab") as file:
             file.write(f"$ {shlex.join(command)}\n".encode() + done.stdout + done.stderr)

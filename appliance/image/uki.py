@@ -15,7 +15,7 @@ from chain.errors import Malformed
 PAGE_BYTES = 4096
 _READ_ONLY_DATA = 0x40000040
 _SECTION = struct.Struct("<8sIIIIIIHHI")
-ORDER = (".osrel", ".cmdline", ".uname", ".pcrpkey", ".initrd", ".linux")
+ORDER = (".osrel", ".cmdline", ".uname", ".initrd", ".linux")
 """The kernel comes last: it unpacks itself upwards."""
 
 
