@@ -95,8 +95,9 @@ def load(home: Path, **overrides: object) -> Settings:
     Raises Malformed `usage` for an unknown key, a value of the wrong kind or text that is not TOML.
     """
     path = home / FILE_NAME
-    handed = Path(os.environ.get("CREDENTIALS_DIRECTORY", home)) / FILE_NAME
-    stored = {name: value for each in (path, handed) if each.exists() for name, value in _read(each).items()}
+    handed = os.environ.get("CREDENTIALS_DIRECTORY")
+    sources = [path, Path(handed, FILE_NAME)] if handed else [path]
+    stored = {name: value for each in sources if each.exists() for name, value in _read(each).items()}
     chosen = {**stored, **{name: value for name, value in overrides.items() if value is not None}}
     known = {item.name: str(item.type) for item in fields(Settings) if item.name != "home"}
     values: dict[str, Any] = {}

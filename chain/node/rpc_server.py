@@ -9,6 +9,8 @@ from pathlib import Path
 import uvicorn
 from litestar import Litestar
 
+from chain import files
+from chain.errors import Faulty
 from chain.node.rpc import RpcLimits
 from chain.web.listening import bind
 from chain.web.server import WebServer
@@ -63,7 +65,5 @@ def _remembered(memory: Path) -> int | None:
 
 def _remember(memory: Path, port: int) -> None:
     """A start that cannot write it has moved for this once."""
-    with contextlib.suppress(OSError):
-        temporary = memory.with_name(memory.name + ".new")
-        temporary.write_text(f"{port}\n", "ascii")
-        temporary.replace(memory)
+    with contextlib.suppress(Faulty):
+        files.replace(memory, f"{port}\n".encode(), mode=files.PUBLIC_MODE, sync=False)

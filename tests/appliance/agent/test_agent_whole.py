@@ -245,6 +245,21 @@ def test_settings_come_from_the_file_and_the_command_line_wins(home: Path) -> No
     assert (settings.hub_url, settings.reconnect_cap_s, settings.rpc_urls) == ("https://line:2", 5.0, ("http://a:1",))
 
 
+def test_what_the_system_hands_the_service_goes_before_the_file(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handed = tmp_path / "handed"
+    for folder, hub in ((home, "a"), (handed, "b")):
+        folder.mkdir(exist_ok=True)
+        (folder / "dccn.toml").write_text(f'[agent]\nhub_url = "https://{hub}"\n')
+    assert load(home).hub_url == "https://a"
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(handed))
+    assert load(home).hub_url == "https://b"
+    assert load(home, hub_url="https://c").hub_url == "https://c"
+    (handed / "dccn.toml").unlink()
+    assert load(home).hub_url == "https://a"
+
+
 @pytest.mark.parametrize(
     "text", ["[agent]\nhub = 1", "[agent]\nhub_url = 7", "[agent", "agent = 3", "[agent]\njson = 1"]
 )

@@ -56,6 +56,30 @@ def test_payments_in_a_row_take_nonces_in_a_row(client: ChainClient, funded: Fun
     assert client.balance(to) == 4 * ANKR
 
 
+def test_operators_stake_and_seats_are_proven_and_agree(client: ChainClient) -> None:
+    addresses = client.operators().value
+    bonded = [client.operator(each).value for each in addresses]
+    assert addresses and list(addresses) == sorted(addresses) and None not in bonded
+    assert client.stake().value.total_atto == sum(each.bond_atto for each in bonded if each is not None)
+    seats = client.seats().value
+    assert seats and {seat.operator for seat in seats} <= set(addresses)
+    for signer in client.validators().value.validators:
+        key = client.validator(signer.address).value
+        assert key is not None and key.operator in addresses and key.consensus_public == signer.public
+
+
+def test_what_is_not_there_is_proven_to_be_absent(client: ChainClient) -> None:
+    nobody, nothing = somebody(), secrets.token_bytes(32)
+    absent = (
+        client.operator(nobody),
+        client.validator(nobody),
+        client.deal(nothing),
+        client.revoked_device(nothing),
+        client.unbonding(10**6),
+    )
+    assert [each.value for each in absent] == [None] * 5 and all(each.height for each in absent)
+
+
 def test_what_a_node_lost_is_sent_again_while_waiting(node: NodeUnderTest, funded: Fund) -> None:
     key, to = funded(50), somebody()
     client = ChainClient(node.url, pacing=Pacing(poll_s=0.02, resend_s=0.05))
