@@ -82,6 +82,14 @@ REGISTRY: dict[str, ErrorCode] = {
     "tx_stake_too_low": ErrorCode(
         41, "The provider bonds less than jobs ask for.", "Bond at least min_provider_stake, or choose another."
     ),
+    "bridge_uncovered": ErrorCode(
+        42, "Less is locked for this form than should be released.", "Look at the burn again: nobody can burn more."
+    ),
+    "bridge_limit": ErrorCode(
+        43, "The bridge would release more than its daily limit.", "Attest again on the next day of UTC."
+    ),
+    "bridge_paused": ErrorCode(44, "The bridge is paused.", "Wait until two thirds of the stake let it go on."),
+    "bridge_closed": ErrorCode(45, "Nobody guards the bridge.", "Two thirds of the stake choose its guardians."),
     "tx_not_registered": ErrorCode(38, "Nothing of this kind is registered.", "Register it first."),
     "mempool_full": ErrorCode(
         24, "The node's queue of transactions is full.", "Wait for the next block and send it again."
@@ -203,9 +211,116 @@ REGISTRY: dict[str, ErrorCode] = {
     "index_foreign": ErrorCode(
         127, "The index and the node are not of one chain.", "Follow the index's own chain, or start a new index file."
     ),
+    "index_unreachable": ErrorCode(
+        128, "The index's database does not answer.", "Start it, or check --db; an indexer goes on by itself."
+    ),
+    "index_invalid": ErrorCode(
+        129, "The index's database cannot be used.", "Choose another --db, or give its user the right named."
+    ),
+    # Running a node
+    "upgrade_needed": ErrorCode(
+        140, "The chain's rules change at this height.", "Install the release that knows the new rules, and start it."
+    ),
+    # The gateway
+    "index_absent": ErrorCode(
+        130, "This gateway knows no index of the chain's history.", "Start it with --index, the address of an explorer."
+    ),
+    "gateway_busy": ErrorCode(131, "As many questions are being answered as can be.", "Ask again in a few seconds."),
+    "peer_denied": ErrorCode(132, "The gateway denies this peer.", "Ask whoever runs it, or use another gateway."),
+    "peer_not_allowed": ErrorCode(
+        133, "The gateway serves the peers of its allow list alone.", "Ask whoever runs it, or use another gateway."
+    ),
+    "peer_banned": ErrorCode(
+        134, "This peer made too many faults and is banned.", "Wait as long as Retry-After says, and mend the faults."
+    ),
+    "peer_over_rate": ErrorCode(
+        135, "This peer asks more often than it may.", "Wait as long as Retry-After says; registered devices have more."
+    ),
+    "device_revoked": ErrorCode(
+        136, "The chain has revoked this device.", "Its owner can register it anew; no gateway serves it before."
+    ),
+    "peer_read_only": ErrorCode(
+        137, "This peer may not send this transaction here.", "Send from a registered device, or through your own node."
+    ),
+    "certificate_nameless": ErrorCode(
+        138, "The client certificate names no device.", "Renew it at the hub; dccn agent does so every day."
+    ),
+    "certificate_needed": ErrorCode(
+        139, "The gateway serves no strangers.", "Show the certificate that a hub issued to your device."
+    ),
     # The appliance's image
     "build_failed": ErrorCode(
         160, "A step of building the image failed.", "Read the end of build.log beside the image."
+    ),
+    "disk_refused": ErrorCode(
+        161, "This disk must not be written.", "Choose another: dccn image disks lists them with the reason."
+    ),
+    "flash_failed": ErrorCode(
+        162, "The disk did not take what was written to it.", "Try again; a card that fails twice is worn out."
+    ),
+    # The appliance's doctor
+    "repair_unavailable": ErrorCode(
+        183, "This repair cannot be made here.", "Make it by hand; on the appliance the root helper makes it."
+    ),
+    # The appliance's root helper
+    "verb_refused": ErrorCode(
+        179, "The helper does not do this for this program.", "Look up who may ask for what in docs/appliance-owner.md."
+    ),
+    "wipe_failed": ErrorCode(
+        180,
+        "The data of this machine could not be wiped.",
+        "Start it again: it tries again; a disk that takes no writes has to be destroyed by other means.",
+    ),
+    "verb_failed": ErrorCode(
+        181, "What the helper tried did not succeed.", "Read the reason given, and the journal of dccn-helper."
+    ),
+    "pin_refused": ErrorCode(
+        182,
+        "The owner's PIN is wrong, or there were too many tries.",
+        "Wait for the pause to end; a forgotten PIN is replaced by [console] pin in dccn.toml.",
+    ),
+    # Releases and updates
+    "release_invalid": ErrorCode(
+        165, "The release or its folder is not as it must be.", "Read what is wrong; nothing was published."
+    ),
+    "release_unsigned": ErrorCode(
+        166, "A release key is missing, or has no say.", "Sign with the keys that dccn release show lists."
+    ),
+    "update_untrusted": ErrorCode(
+        167, "What a release source gave is damaged, old, or not signed as it must be.", "Ask who runs the source."
+    ),
+    "update_failed": ErrorCode(
+        168, "The update could not be installed.", "The running system is untouched; it is tried again."
+    ),
+    "update_not_now": ErrorCode(
+        169, "This machine does not update itself now.", "Read the reason; it is tried again by itself."
+    ),
+    # Workloads, and what an image needs for them
+    "artifacts_missing": ErrorCode(
+        176,
+        "Files that the image needs are not there, or are not those of artifacts.lock.",
+        "Fetch them with --fetch, give their folder with --artifacts, or leave the part out with --without.",
+    ),
+    "cluster_unreachable": ErrorCode(
+        177, "This machine's Kubernetes does not answer.", "On the machine: systemctl status k3s; it may be starting."
+    ),
+    "workload_refused": ErrorCode(
+        178, "Kubernetes refused what was to be run.", "Mend what the reason names, and send it again."
+    ),
+    # The machine's TPM and what it booted
+    "tpm_failed": ErrorCode(
+        172, "The TPM did not do what it was asked.", "Check that it is switched on in the firmware's setup, and free."
+    ),
+    "attestation_invalid": ErrorCode(
+        173,
+        "The attestation does not prove that this TPM speaks, now.",
+        "Ask for a new challenge; a copy proves nothing.",
+    ),
+    "boot_unknown": ErrorCode(
+        174, "The machine booted something else than an image that the hub knows.", "Read the reason; flash it again."
+    ),
+    "boot_keys_invalid": ErrorCode(
+        175, "The folder of Secure Boot keys cannot be used.", "Make one with dccn image keys, and keep it safe."
     ),
     # This machine
     "usage": ErrorCode(90, "The command was used wrongly.", "See --help."),
@@ -234,6 +349,8 @@ class DccnError(Exception):
     """What a user sees instead of a traceback: `code` from `REGISTRY`, and what was attempted with which value."""
 
     exit_code = 1
+    retry_after_s: int | None = None
+    """After how long the same may succeed, where that is known."""
 
     def __init__(self, code: str, message: str) -> None:
         assert code in REGISTRY, f"unregistered error code {code!r}"

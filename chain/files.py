@@ -10,6 +10,7 @@ import contextlib
 import errno
 import os
 import secrets
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
@@ -63,6 +64,29 @@ def read(path: Path, limit_bytes: int) -> bytes | None:
         return None
     except OSError as error:
         raise as_faulty(error, f"reading {path}") from None
+
+
+def open_below(folder: Path, path: str) -> int:
+    """Open a regular file below a folder to read, level by level: nothing in `path` leads out, and no link is followed.
+
+    For names and folders that a stranger made. Raises FileNotFoundError for anything else, OSError as the system does.
+    """
+    at = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for name in path.split("/"):
+            if name in ("", ".", "..") or "\0" in name:
+                raise FileNotFoundError(path)
+            below = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=at)
+            os.close(at)
+            at = below
+        if not stat.S_ISREG(os.fstat(at).st_mode):
+            raise FileNotFoundError(path)
+    except OSError as error:
+        os.close(at)
+        if error.errno in (errno.ELOOP, errno.ENOTDIR, errno.ENAMETOOLONG):
+            raise FileNotFoundError(path) from None
+        raise
+    return at
 
 
 def sync_folder(folder: Path) -> None:

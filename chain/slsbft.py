@@ -5,6 +5,7 @@ Pure functions over bytes and integers; the formulas and their golden numbers st
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -43,18 +44,24 @@ def elect(seed: bytes, operators: Sequence[Operator], seats: int, seated: Collec
     keeps the previous set.
     """
     taken = set(seated)
-    room = {operator.id: _room(operator, seats, taken) for operator in operators}
-    pool = sorted((o for o in operators if weight(o.service_level, o.bond) and room[o.id] > 0), key=lambda o: o.id)
+    held = Counter(holder for holder, _ in taken)
+    pool = [
+        operator
+        for operator in sorted(operators, key=lambda o: o.id)
+        if weight(operator.service_level, operator.bond) and _room(operator, seats, held[operator.id], taken) > 0
+    ]
+    weights = _Weights([weight(operator.service_level, operator.bond) for operator in pool])
     draw = _Draws(b"slsbft/elect" + seed)
     drawn: list[Seat] = []
-    while pool and len(seated) + len(drawn) < seats:
-        operator = _pick(pool, draw)
+    while weights.total and len(seated) + len(drawn) < seats:
+        index = weights.find(draw.below(weights.total))
+        operator = pool[index]
         key = next(key for key in range(operator.keys) if (operator.id, key) not in taken)
         taken.add((operator.id, key))
+        held[operator.id] += 1
         drawn.append((operator.id, key))
-        room[operator.id] -= 1
-        if not room[operator.id]:
-            pool.remove(operator)
+        if not _room(operator, seats, held[operator.id], taken):
+            weights.remove(index)
     return drawn
 
 
@@ -100,19 +107,45 @@ class _Draws:
                 return number % limit
 
 
-def _room(operator: Operator, seats: int, taken: Collection[Seat]) -> int:
-    """How many more keys the operator may seat."""
-    own = sum(1 for holder, _ in taken if holder == operator.id)
-    free = sum(1 for key in range(operator.keys) if (operator.id, key) not in taken)
+def _room(operator: Operator, seats: int, own: int, taken: Collection[Seat]) -> int:
+    """How many more keys the operator may seat, which holds `own` of those that are `taken`."""
+    free = operator.keys
+    if own:
+        free = sum(1 for key in range(operator.keys) if (operator.id, key) not in taken)
     return min(max(1, seats // OPERATOR_SHARE) - own, free)
 
 
-def _pick(pool: Sequence[Operator], draws: _Draws) -> Operator:
-    """An operator with probability proportional to its weight."""
-    weights = [weight(operator.service_level, operator.bond) for operator in pool]
-    point = draws.below(sum(weights))
-    for operator, share in zip(pool, weights, strict=True):
-        if point < share:
-            return operator
-        point -= share
-    raise AssertionError("the prefix sums cover every number below their total")
+class _Weights:
+    """Weights in a row, found by where a point falls among their sums: a Fenwick tree, each step in log n.
+
+    Node i (from 1) holds the sum of the i & -i weights that end with it.
+    """
+
+    def __init__(self, weights: Sequence[int]) -> None:
+        self.total = sum(weights)
+        self._weights = list(weights)
+        self._sums = [0, *weights]
+        self._top = 1 << max(0, len(weights).bit_length() - 1)
+        for node in range(1, len(self._sums)):
+            parent = node + (node & -node)
+            if parent < len(self._sums):
+                self._sums[parent] += self._sums[node]
+
+    def find(self, point: int) -> int:
+        """The index of the weight in which `point` (below `total`) falls: the first whose prefix sum exceeds it."""
+        node, step = 0, self._top
+        while step:
+            ahead = node + step
+            if ahead < len(self._sums) and self._sums[ahead] <= point:
+                node = ahead
+                point -= self._sums[ahead]
+            step >>= 1
+        return node
+
+    def remove(self, index: int) -> None:
+        gone, node = self._weights[index], index + 1
+        self._weights[index] = 0
+        self.total -= gone
+        while node < len(self._sums):
+            self._sums[node] -= gone
+            node += node & -node

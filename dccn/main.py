@@ -7,12 +7,37 @@ import os
 import sys
 import tempfile
 import traceback
+from typing import Annotated
 
 import typer
 
 from chain.errors import DccnError
-from dccn import __version__
-from dccn.commands import agent, demo, elect, hub, image, index, light, node, proof, query, tx, vrf, wallet, why
+from dccn import __version__, logs
+from dccn.commands import (
+    agent,
+    deal,
+    demo,
+    doctor,
+    elect,
+    gateway,
+    genesis,
+    hub,
+    image,
+    index,
+    light,
+    multisig,
+    node,
+    node_doctor,
+    proof,
+    query,
+    release,
+    tx,
+    validator,
+    vote,
+    vrf,
+    wallet,
+    why,
+)
 
 app = typer.Typer(
     name="dccn",
@@ -27,10 +52,22 @@ app.command(name="demo")(demo.demo)
 app.add_typer(hub.app, name="hub")
 app.add_typer(agent.app, name="agent")
 node.app.add_typer(index.app, name="index")
+node.app.command(name="doctor")(node_doctor.doctor)
+node.app.command(name="bond")(validator.bond)
+node.app.command(name="register")(validator.register)
+node.app.command(name="unregister")(validator.unregister)
+app.command(name="doctor")(doctor.doctor)
 app.add_typer(node.app, name="node")
+app.add_typer(gateway.app, name="gateway")
+app.add_typer(genesis.app, name="genesis")
+validator.app.add_typer(vote.app, name="vote")
+app.add_typer(validator.app, name="validator")
 app.add_typer(image.app, name="image")
+app.add_typer(release.app, name="release")
 app.add_typer(wallet.app, name="wallet")
 app.add_typer(tx.app, name="tx")
+app.add_typer(multisig.app, name="multisig")
+app.add_typer(deal.app, name="deal")
 app.add_typer(query.app, name="query")
 app.add_typer(light.app, name="light")
 app.add_typer(proof.app, name="proof")
@@ -48,8 +85,11 @@ def show_version(wanted: bool) -> None:
 @app.callback()
 def options(
     version: bool = typer.Option(False, "--version", callback=show_version, is_eager=True, help="Print the version."),
+    log_format: Annotated[logs.LogFormat, typer.Option(help="How to log, on stderr.")] = logs.LogFormat.text,
+    log_level: Annotated[logs.LogLevel, typer.Option(help="From what on to log.")] = logs.LogLevel.warning,
 ) -> None:
     """Turn idle machines into a cloud that pays for proven work."""
+    logs.configure(log_format, log_level)
 
 
 def run() -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -45,6 +46,25 @@ def spoken(value: object) -> str:
 def note(message: str) -> None:
     """Tell a person something without touching stdout."""
     print(message, file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def progress_bar(what: str) -> Iterator[Callable[..., None]]:
+    """A bar on stderr while something long runs; hidden where stderr is not a terminal.
+
+    Yields a function of (done, total) and, where the work has several parts, what is being done now.
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(what, total=None)
+
+        def told(done: int, total: int, now: str = what) -> None:
+            bar.update(task, completed=done, total=total, description=now)
+
+        yield told
 
 
 def read_input(source: str) -> bytes:

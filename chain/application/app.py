@@ -56,7 +56,7 @@ from chain.application.snapshots import Snapshots
 from chain.application.store import StateStore, height_key
 from chain.application.versioned import VersionedState
 from chain.errors import DccnError, Faulty, Malformed, Refused
-from chain.ledger import machine, parameters
+from chain.ledger import machine, parameters, upgrades
 from chain.ledger.genesis import Genesis, genesis_hash
 from chain.wire import cbor, transactions
 from chain.wire.rfc3339 import format_time
@@ -151,6 +151,7 @@ class Application:
 
     def prepare_proposal(self, request: RequestPrepareProposal) -> ResponsePrepareProposal:
         """The beacon of this height, then what fits; leaves out what ProcessProposal would refuse."""
+        self._know_rules_of(request.height)
         secret = self._vrf_keys.get(request.proposer_address)
         if secret is None:
             raise Faulty("home_invalid", f"no VRF key here for proposer {request.proposer_address.hex().upper()}")
@@ -169,6 +170,7 @@ class Application:
 
         A pure function of block and state, so that all honest validators answer alike.
         """
+        self._know_rules_of(request.height)
         try:
             beacon_tx, others = split_beacon(request.txs)
             self._beacons.check(Layer(self._state.get), request.proposer_address, request.height, beacon_tx)
@@ -181,8 +183,13 @@ class Application:
             return ResponseProcessProposal(ProposalStatus.REJECT)
         return ResponseProcessProposal(ProposalStatus.ACCEPT)
 
+    def know_next_rules(self) -> None:
+        """Raises Faulty `upgrade_needed` when the next block follows rules of a later program."""
+        self._know_rules_of(self._state.height + 1)
+
     def finalize_block(self, request: RequestFinalizeBlock) -> ResponseFinalizeBlock:
         """Runs a decided block; nothing is durable before `commit`. Whatever this raises must halt the node."""
+        self._know_rules_of(request.height)
         beacon_tx, others = split_beacon(request.txs)
         beacon = self._beacons.check(Layer(self._state.get), request.proposer_address, request.height, beacon_tx)
         self._signatures.verify_all(others)
@@ -242,7 +249,7 @@ class Application:
         return answer
 
     def query(self, request: RequestQuery) -> ResponseQuery:
-        """Paths `/state` (data: the raw key), `/beacon` (data: the height in decimal), `/parameters`."""
+        """Paths `/state` (data: the raw key), `/bucket` (its number), `/beacon` (a height), `/parameters`."""
         return answer_query(request, self._state, self._beacons)
 
     def _open(self) -> None:
@@ -255,6 +262,13 @@ class Application:
         self._checked = machine.Overlay(Layer(self._state.get))
         if self._snapshots is not None and self._store.base:
             self._snapshots.began_with(self._store.base)
+
+    def _know_rules_of(self, height: int) -> None:
+        """Halts before the first block whose rules are those of a later program."""
+        rules = upgrades.rules_at(self._state.get, height)
+        if rules not in upgrades.KNOWN_RULES:
+            known = ", ".join(map(str, sorted(upgrades.KNOWN_RULES)))
+            raise Faulty("upgrade_needed", f"block {height} follows version {rules} of the rules, this program {known}")
 
     def _block_input(
         self, request: RequestFinalizeBlock, beacon: bytes, others: tuple[bytes, ...], idle: Mapping[bytes, int]

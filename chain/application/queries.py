@@ -10,6 +10,7 @@ from chain.application.abci import ProofOp, RequestQuery, ResponseQuery
 from chain.application.beacons import Beacons
 from chain.application.results import CODESPACE
 from chain.application.versioned import VersionedState
+from chain.crypto.sparse import BUCKETS
 from chain.errors import REGISTRY, Malformed, Refused
 from chain.wire.state import PARAMETERS_KEY
 
@@ -26,9 +27,12 @@ def answer_query(request: RequestQuery, state: VersionedState, beacons: Beacons)
                 return _state(request.data, height, state, prove=request.prove)
             case "/parameters":
                 return _state(PARAMETERS_KEY, height, state, prove=request.prove)
+            case "/bucket":
+                return _bucket(request.data, height, state)
             case "/beacon":
                 return _beacon(request, beacons, height)
-        raise Malformed("malformed", f"no query path {request.path[:40]!r}; there are /state, /beacon, /parameters")
+        paths = "/state, /bucket, /beacon, /parameters"
+        raise Malformed("malformed", f"no query path {request.path[:40]!r}; there are {paths}")
     except Refused as error:
         return ResponseQuery(
             code=REGISTRY[error.code].number, log=str(error), codespace=CODESPACE, height=request.height
@@ -49,6 +53,14 @@ def _state(key: bytes, height: int, state: VersionedState, *, prove: bool) -> Re
     ops = (ProofOp(PROOF_TYPE, key, state.prove(key, height).encode()),) if prove else ()
     info = "" if value is not None else "absent"
     return ResponseQuery(key=key, value=value or b"", proof_ops=ops, height=height, info=info)
+
+
+def _bucket(data: bytes, height: int, state: VersionedState) -> ResponseQuery:
+    """Data is a bucket's number in 3 bytes; the value is its proof, for whoever looks where two states differ."""
+    index = int.from_bytes(data, "big")
+    if len(data) != 3 or index >= BUCKETS:
+        raise Malformed("malformed", f"a bucket is a number below {BUCKETS} in 3 bytes, not {data[:8].hex()}")
+    return ResponseQuery(key=data, value=state.prove_bucket(index, height).encode(), height=height)
 
 
 def _beacon(request: RequestQuery, beacons: Beacons, newest: int) -> ResponseQuery:

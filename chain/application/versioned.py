@@ -109,13 +109,17 @@ class VersionedState:
 
     def read(self, key: bytes, height: int) -> bytes | None:
         """The value after the block at `height`; raises Refused for a height that is not kept."""
-        past = history.values_at(self._diffs_after(height))
+        past = history.values_at(self.diffs_after(height))
         return past[key] if key in past else self.get(key)
 
     def prove(self, key: bytes, height: int) -> SparseProof:
         """The path from the key's bucket to the app hash after `height`, which header `height` + 1 carries."""
-        past = history.values_at(self._diffs_after(height))
-        return self._tree.prove_past(key, self._past_buckets(past))
+        return self.prove_bucket(bucket_index(key), height)
+
+    def prove_bucket(self, index: int, height: int) -> SparseProof:
+        """The same for a whole bucket, whatever its keys are."""
+        past = history.values_at(self.diffs_after(height))
+        return self._tree.prove_bucket(index, self._past_buckets(past))
 
     def _past_buckets(self, past: Changes) -> dict[int, Bucket]:
         """The earlier entries of every bucket in which one of the keys of `past` lies."""
@@ -129,7 +133,8 @@ class VersionedState:
                 bucket[hashed_key] = sha256(value).digest()
         return {index: tuple(sorted(bucket.items())) for index, bucket in buckets.items()}
 
-    def _diffs_after(self, height: int) -> Iterator[Changes]:
+    def diffs_after(self, height: int) -> Iterator[Changes]:
+        """What each block above `height` overwrote, oldest first; raises Refused for a height that is not kept."""
         if not self.oldest <= height <= self.height:
             raise Refused(
                 "height_unknown", f"no state of height {height} here; kept are {self.oldest} to {self.height}"

@@ -192,7 +192,7 @@ class Core:
         self._forget_old_rounds()
         log = self._logs.get(round_)
         if log is None:
-            log = self._logs[round_] = RoundLog(self._validators.quorum)
+            log = self._logs[round_] = RoundLog(self._validators)
         self._log = log
         self._awaiting_value = False
         if self._proposer_of(round_) != self.name:
@@ -334,7 +334,7 @@ class Core:
         self.locked_round = NO_ROUND
         self.valid_value = None
         self.valid_round = NO_ROUND
-        self._log = RoundLog(self._validators.quorum)
+        self._log = RoundLog(self._validators)
         self._logs: dict[int, RoundLog] = {0: self._log}
         self._proposers: dict[int, bytes] = {}
         self._committable: list[tuple[int, bytes]] = []
@@ -345,7 +345,7 @@ class Core:
         """The log of a round, made when it is not too far off; None for a round that we do not want to hear of."""
         log = self._logs.get(round_)
         if log is None and self.round - MAX_ROUNDS_KEPT < round_ <= self.round + MAX_ROUNDS_AHEAD and round_ >= 0:
-            log = self._logs[round_] = RoundLog(self._validators.quorum)
+            log = self._logs[round_] = RoundLog(self._validators)
         return log
 
     def _heard(self, round_: int, sender: bytes, power: int, log: RoundLog) -> bool:

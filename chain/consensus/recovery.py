@@ -78,10 +78,12 @@ def replay(core: Core, log: Iterable[Input]) -> list[Effect]:
 
 
 def _answers(name: bytes, event: Input, effect: Effect) -> bool:
-    """Whether `event` is our own signed message that came of `effect`."""
+    """Whether `event` is our own signed message that came of `effect`; an echo of an earlier height is not."""
     if isinstance(event, VoteReceived) and isinstance(effect, BroadcastVote):
         vote = event.vote
-        return vote.validator == name and (vote.kind, vote.round) == (effect.kind, effect.round)
+        place = (vote.kind, vote.height, vote.round)
+        return vote.validator == name and place == (effect.kind, effect.height, effect.round)
     if isinstance(event, ProposalReceived) and isinstance(effect, GetValue | BroadcastProposal):
-        return event.proposal.proposer == name and event.proposal.round == effect.round
+        proposal = event.proposal
+        return proposal.proposer == name and (proposal.height, proposal.round) == (effect.height, effect.round)
     return False

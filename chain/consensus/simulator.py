@@ -1,11 +1,12 @@
 """A whole network in one thread: n cores, a hostile network and hostile disks, all drawn from one seed.
 
 It owns time (integer microseconds), the network (delay, reordering, loss, duplication, partitions), crashes (the log
-loses what was not synced; a crash may strike between the sign state's write and the sending), and twins: two nodes with
-one key, which is how an equivocating validator is played by honest code. It checks while it runs
+loses what was not synced; a crash may strike between the sign state's write and the sending), clocks that run too fast
+or too slow, validators that lie (`byzantine`), and twins: two nodes with one key, which is how honest code plays an
+equivocating validator. It checks while it runs
 
 - agreement: no two correct nodes decide differently at a height;
-- validity: what is decided was proposed, and is valid;
+- validity: what is decided was proposed by whose turn it was, and is valid;
 - no contradiction: a correct key never signs two things at one place, and is never accused;
 - liveness: after the faults end, every correct node reaches the target height within a bounded time.
 
@@ -15,11 +16,14 @@ The same conditions and seed give the same run; a `SimulationFailure` prints bot
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass, field
-from typing import Protocol
+from collections.abc import Callable
+from dataclasses import dataclass
 
+from chain.consensus.byzantine import BEHAVIOURS, Message
+from chain.consensus.conditions import Conditions, Dice, SimulationFailure
 from chain.consensus.core import Core
 from chain.consensus.messages import (
+    NO_ROUND,
     BroadcastProposal,
     BroadcastVote,
     Decide,
@@ -38,8 +42,9 @@ from chain.consensus.messages import (
     VoteReceived,
 )
 from chain.consensus.recovery import Signed, may_sign, own_signatures, replay, signed_place
+from chain.consensus.simulated_node import Node
+from chain.consensus.values import INVALID_PREFIX, Values
 
-INVALID_PREFIX = b"!"
 TIMEOUTS = Timeouts(
     propose_ms=30,
     propose_delta_ms=10,
@@ -53,57 +58,6 @@ GOSSIP_EVERY_US = 40_000
 LIVENESS_BOUND_US = 60_000_000
 
 
-class Dice(Protocol):
-    """The part of random.Random that the simulator draws from."""
-
-    def getrandbits(self, k: int, /) -> int: ...
-
-    def randrange(self, start: int, stop: int, /) -> int: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Conditions:
-    """What a run is made of. Rates are in 1/1024 per message; faults happen before `faults_end_us`."""
-
-    validators: int = 4
-    twins: int = 0
-    heights: int = 10  # to decide after the faults ended
-    pause_us: int = 0  # between a decision and the next height
-    powers: tuple[int, ...] = ()
-    delay_us: tuple[int, int] = (100, 2_000)
-    loss: int = 0
-    duplicates: int = 0
-    partitions: int = 0
-    crashes: int = 0
-    faults_end_us: int = 0
-    forgetful: bool = False  # a deliberate bug: restart without the log, to see that the checks can fail
-
-
-class SimulationFailure(AssertionError):
-    """A broken promise, with everything that is needed to see it again."""
-
-    def __init__(self, what: str, conditions: Conditions, seed: object) -> None:
-        super().__init__(f"{what}\nreplay: Simulation(random.Random({seed!r}), {conditions!r}, {seed!r}).run()")
-
-
-@dataclass(slots=True, eq=False)
-class Node:
-    """One process with its disk: `log` up to `durable` and `signed` survive a crash, as do `decisions`."""
-
-    index: int
-    name: bytes
-    core: Core
-    faulty: bool
-    up: bool = True
-    log: list[Input] = field(default_factory=list)
-    heard: dict[Input, None] = field(default_factory=dict)
-    durable: int = 0
-    signed: Signed | None = None
-    decisions: dict[int, tuple[ProposalReceived, tuple[Vote, ...]]] = field(default_factory=dict)
-    height: int = 1
-    height_at_gossip: int = 0
-
-
 @dataclass(frozen=True, slots=True)
 class Fault:
     """A change of the weather: a node crashes or restarts, the network splits into `groups`, or all faults end."""
@@ -115,7 +69,17 @@ class Fault:
 class Simulation:
     """One run; `run` returns when every correct node has decided the target height."""
 
-    def __init__(self, dice: Dice, conditions: Conditions, seed: object = None) -> None:
+    def __init__(
+        self,
+        dice: Dice,
+        conditions: Conditions,
+        seed: object = None,
+        make_node: Callable[..., Node] = Node,
+        values: Values | None = None,
+    ) -> None:
+        """`make_node` takes Node's fields and may bring a disk of its own; `values` may bring blocks."""
+        self._make_node = make_node
+        self._values = values or Values()
         self.dice = dice
         self.conditions = conditions
         self.seed = seed
@@ -130,9 +94,7 @@ class Simulation:
         self.nodes = [self._new_node(i) for i in range(len(self.instances))]
         self.correct = [n for n in self.nodes if not n.faulty]
         self._names = names
-        self._faults_possible = bool(
-            conditions.loss or conditions.partitions or conditions.crashes or conditions.twins or conditions.duplicates
-        )
+        self._faults_possible = conditions.anything_can_fail
         self._groups: tuple[int, ...] = ()
         self._heap: list[tuple[int, int, Node, Input | Fault | None]] = []
         self._sequence = 0
@@ -169,8 +131,7 @@ class Simulation:
         for item in queue:
             self.events += 1
             if type(item) is StartHeight:
-                node.log = node.core.early
-                node.durable = 0
+                node.begin_log()
             effects = node.core.step(item)
             if effects:
                 self._perform(node, effects, queue)
@@ -178,12 +139,10 @@ class Simulation:
                 return
 
     def _enqueue(self, node: Node, queue: list[Input], event: Input) -> None:
-        """What a core is told is logged in the order of telling; a duplicate changes nothing and is left out."""
+        """What a core is told is logged in the order of telling."""
         queue.append(event)
-        if self._faults_possible and type(event) is not StartHeight and event not in node.heard:
-            node.log.append(event)
-            if isinstance(event, VoteReceived | ProposalReceived):
-                node.heard[event] = None
+        if self._faults_possible:
+            node.write(event)
 
     def _perform(self, node: Node, effects: list[Effect], queue: list[Input]) -> None:
         for effect in effects:
@@ -191,7 +150,8 @@ class Simulation:
                 self._send_vote(node, effect, queue)
             elif isinstance(effect, ScheduleTimeout):
                 over = TimeoutElapsed(effect.step, effect.height, effect.round)
-                self._push(self.now_us + effect.duration_ms * 1000, node, over)
+                duration_us = effect.duration_ms * 1000
+                self._push(self.now_us + duration_us + (duration_us * node.clock_skew >> 10), node, over)
             elif isinstance(effect, Decide):
                 self._decide(node, effect, queue)
             elif isinstance(effect, GetValue):
@@ -208,32 +168,39 @@ class Simulation:
         number = len(self._proposed)  # never the same value twice, as no block is built the same twice
         value = b"%s%d/%d/%d/%d" % (INVALID_PREFIX if bad else b"", effect.height, effect.round, node.index, number)
         self._proposed[value] = None
+        self._values.build(node.index, effect.height, value)
         return ValueReady(effect.height, effect.round, value)
 
     def _send_vote(self, node: Node, effect: BroadcastVote, queue: list[Input]) -> None:
-        event = VoteReceived(Vote(effect.kind, effect.height, effect.round, effect.value_id, node.name))
+        vote = Vote(effect.kind, effect.height, effect.round, effect.value_id, node.name)
+        event = VoteReceived(vote)
         if self._sign(node, signed_place(event), event, queue):
-            self._broadcast(node, event)
+            self._say(node, vote, event)
 
     def _send_proposal(self, node: Node, effect: BroadcastProposal, queue: list[Input]) -> None:
         proposal = Proposal(effect.height, effect.round, effect.value_id, effect.pol_round, node.name)
-        event = ProposalReceived(proposal, not effect.value_id.startswith(INVALID_PREFIX))
+        event = self._judged(node, proposal)
         if self._sign(node, signed_place(event), event, queue):
-            self._broadcast(node, event)
+            self._say(node, proposal, event)
+
+    def _judged(self, node: Node, proposal: Proposal) -> ProposalReceived:
+        """As every correct node takes it in."""
+        valid = self._values.is_valid(node.index, proposal.height, proposal.value_id)
+        return ProposalReceived(proposal, valid)
 
     def _sign(self, node: Node, place: Signed, event: Input, queue: list[Input]) -> bool:
         """What a driver promises: log, then sign state, then the signature may leave; it may crash after each."""
         if not node.faulty and not may_sign(node.signed, place):
-            raise self._failure(f"node {node.index} is to sign {place} after {node.signed}")
+            raise self._failure(f"contradiction: node {node.index} is to sign {place} after {node.signed}")
         self._enqueue(node, queue, event)
-        node.durable = len(node.log)
+        node.sync()
         if not node.faulty:
             at = (node.name, place.height, place.round, place.step)
             if self._issued.setdefault(at, place.content) != place.content:
                 raise self._failure(f"contradiction: {at} signed {self._issued[at]!r} and {place.content!r}")
         if self._strikes(node):
             return False
-        node.signed = place
+        node.sign(place)
         return not self._strikes(node)
 
     def _strikes(self, node: Node) -> bool:
@@ -241,7 +208,7 @@ class Simulation:
         faults = self.conditions.crashes and self.now_us < self.conditions.faults_end_us
         if not faults or self.dice.getrandbits(6):
             return False
-        self._crash(node)
+        node.lose_power(self.dice)
         self._push(self.now_us + self.dice.randrange(1, 50_000), node, Fault("restart"))
         return True
 
@@ -254,11 +221,10 @@ class Simulation:
                 raise self._failure(f"validity: {value!r} decided at height {height}")
             if height == self._target:
                 self._unfinished -= 1
+        self._values.decide(node.index, height, value)
         if self._faults_possible:
             node.decisions[height] = (self._proposal_of(node, effect), effect.votes)
-        node.log = node.core.early
-        node.durable = 0
-        node.heard = dict.fromkeys(e for e in node.log if isinstance(e, VoteReceived | ProposalReceived))
+        node.begin_log()
         node.height = height + 1
         # A node that is done goes on, so that those behind can still finish.
         following = StartHeight(height + 1, self.validators)
@@ -268,22 +234,40 @@ class Simulation:
             queue.append(following)
 
     def _proposal_of(self, node: Node, effect: Decide) -> ProposalReceived:
+        """The proposal that the decision rests on; a log also holds what the core did not want to hear."""
+        proposer = self._proposer(effect.height, effect.round)
         for event in node.log:
-            if (
-                isinstance(event, ProposalReceived)
-                and event.proposal.value_id == effect.value_id
-                and event.proposal.round == effect.round
-            ):
-                return event
-        raise self._failure(f"decided {effect.value_id!r} without its proposal in the log")
+            if isinstance(event, ProposalReceived):
+                p = event.proposal
+                wanted = (p.value_id, p.round, p.proposer) == (effect.value_id, effect.round, proposer)
+                if wanted and NO_ROUND <= p.pol_round < p.round:
+                    return event
+        raise self._failure(f"validity: {effect.value_id!r} decided, but {proposer!r} did not propose it")
 
     def _note_evidence(self, node: Node, evidence: Equivocation) -> None:
+        """A liar's own accusations count for nothing."""
+        if node.behaviour is not None:
+            return
         self.evidence.append(evidence)
         name = evidence.first.validator
         if all(n.name != name or not n.faulty for n in self.nodes):
             raise self._failure(f"false accusation of {name!r}")
 
     # The network
+
+    def _say(self, sender: Node, message: Message, event: Input) -> None:
+        """Everybody hears the same, unless the sender is a liar."""
+        if sender.behaviour is None:
+            self._broadcast(sender, event)
+            return
+        for peer in self.nodes:
+            if peer is not sender:
+                for told in sender.behaviour.tell(message, peer.index, sender.heard, self.dice):
+                    event = VoteReceived(told) if isinstance(told, Vote) else self._judged(sender, told)
+                    assert _signer(told) == sender.name or event in sender.heard, f"{sender.name!r} forged {told}"
+                    if isinstance(event, ProposalReceived):
+                        self._proposed[event.proposal.value_id] = None
+                    self._transmit(sender, peer, event)
 
     def _broadcast(self, sender: Node, event: Input) -> None:
         low, high = self.conditions.delay_us
@@ -315,7 +299,7 @@ class Simulation:
     def _gossip(self, node: Node) -> None:
         """A node that stands still tells its peers what they may have missed; those behind get the decision."""
         self._push(self.now_us + GOSSIP_EVERY_US, node, None)
-        if not node.up:
+        if not node.up or node.behaviour is not None:
             return
         if node.height == node.height_at_gossip:
             for peer in self.nodes:
@@ -363,25 +347,17 @@ class Simulation:
             self._groups = ()
             self._target = max(n.height for n in self.nodes) - 1 + self.conditions.heights
         elif fault.kind == "crash" and node.up:
-            self._crash(node)
+            node.lose_power(self.dice)
         elif fault.kind == "restart" and not node.up:
             self._restart(node)
-
-    def _crash(self, node: Node) -> None:
-        """Loses the core and a random part of what was not synced."""
-        node.up = False
-        del node.log[self.dice.randrange(node.durable, len(node.log) + 1) :]
-        node.heard = dict.fromkeys(e for e in node.log if isinstance(e, VoteReceived | ProposalReceived))
 
     def _restart(self, node: Node) -> None:
         node.up = True
         node.core = self._new_core(node.name)
         if self.conditions.forgetful:
-            node.log.clear()
-            node.heard.clear()
-            node.signed = None
+            node.forget()
         effects = replay(node.core, [StartHeight(node.height, self.validators), *node.log])
-        node.durable = len(node.log)
+        node.sync()
         node.signed = max(
             [s for s in (node.signed, *own_signatures(node.name, node.log)) if s is not None],
             key=lambda s: (s.height, s.round, s.step),
@@ -394,14 +370,24 @@ class Simulation:
                 self._feed(node, event)
 
     def _new_node(self, index: int) -> Node:
-        name = self.instances[index]
-        return Node(index, name, self._new_core(name), faulty=self.instances.count(name) > 1)
+        name, conditions = self.instances[index], self.conditions
+        behaviour = None
+        first_liar = conditions.validators - len(conditions.byzantine)
+        if first_liar <= index < conditions.validators:
+            behaviour = BEHAVIOURS[conditions.byzantine[index - first_liar]]()
+        faulty = behaviour is not None or self.instances.count(name) > 1
+        skew = conditions.clock_skew and self.dice.randrange(-conditions.clock_skew, conditions.clock_skew + 1)
+        return self._make_node(index, name, self._new_core(name), faulty, behaviour, skew)
 
     def _new_core(self, name: bytes) -> Core:
         return Core(name, self._proposer, TIMEOUTS)
 
     def _proposer(self, height: int, round_: int) -> bytes:
-        return self._names[(height * 7 + round_) % len(self._names)]
+        return self._names[(height * 13 + round_) % len(self._names)]
 
     def _failure(self, what: str) -> SimulationFailure:
         return SimulationFailure(what, self.conditions, self.seed)
+
+
+def _signer(message: Message) -> bytes:
+    return message.proposer if isinstance(message, Proposal) else message.validator

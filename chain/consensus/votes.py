@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 from chain.consensus.messages import Proposal, Vote
 
-# A voter who names more values than this in one round and kind is not heard further in it (it is convicted already).
+# A voter who names more values than this in one round and kind is convicted already, and heard further only for values
+# that f+1 voted for: others may have decided with its vote, and values that an honest voter named are no flood.
 MAX_VALUES_PER_VOTER = 4
 # Proposals kept per round; one more is kept only when 2f+1 votes name its value.
 MAX_PROPOSALS_PER_ROUND = 4
@@ -29,10 +30,11 @@ class Validators:
 class Tally:
     """The votes of one kind in one round. An equivocator counts for each value that it named, as in the paper."""
 
-    __slots__ = ("by_value", "conflicts", "power", "quorum", "votes")
+    __slots__ = ("by_value", "conflicts", "honest", "power", "quorum", "votes")
 
-    def __init__(self, quorum: int) -> None:
-        self.quorum = quorum
+    def __init__(self, validators: Validators) -> None:
+        self.quorum = validators.quorum
+        self.honest = validators.honest
         self.power = 0
         self.votes: dict[bytes, Vote] = {}
         self.by_value: dict[bytes | None, int] = {}
@@ -57,7 +59,8 @@ class Tally:
         if self.votes[vote.validator].value_id == vote.value_id:
             return False
         others = self.conflicts.setdefault(vote.validator, [])
-        if len(others) >= MAX_VALUES_PER_VOTER - 1 or any(o.value_id == vote.value_id for o in others):
+        full = len(others) >= MAX_VALUES_PER_VOTER - 1 and self.by_value.get(vote.value_id, 0) < self.honest
+        if full or any(o.value_id == vote.value_id for o in others):
             return False
         others.append(vote)
         return True
@@ -90,11 +93,11 @@ class RoundLog:
         "valid",
     )
 
-    def __init__(self, quorum: int) -> None:
+    def __init__(self, validators: Validators) -> None:
         self.proposals: list[Proposal] = []
         self.valid: dict[bytes, bool] = {}
-        self.prevotes = Tally(quorum)
-        self.precommits = Tally(quorum)
+        self.prevotes = Tally(validators)
+        self.precommits = Tally(validators)
         self.senders: dict[bytes, None] = {}
         self.sender_power = 0
         self.fired_34 = self.fired_36 = self.fired_47 = False

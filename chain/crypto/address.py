@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from hashlib import sha256
 
@@ -11,8 +12,11 @@ from chain.errors import Malformed
 ADDRESS_BYTES = 20
 HUMAN_PREFIX = "ankr"
 
+DEVICE_URN_PREFIX = "urn:dccn:device:"
+
 _ADDRESS_TAG = b"dccn/address/v1"
 _DEVICE_TAG = b"dccn/device/v1"
+_DEVICE_URN = re.compile(DEVICE_URN_PREFIX + "([0-9a-f]{64})", re.ASCII)
 _ALPHABET = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 _DIGITS = {character: value for value, character in enumerate(_ALPHABET)}
 _BECH32M = 0x2BC830A3
@@ -30,6 +34,17 @@ def address(public: PublicKey) -> bytes:
 def device_id(public: PublicKey) -> bytes:
     """The device's 32 bytes: SHA-256("dccn/device/v1" ‖ COSE_Key); screens and topics show the first 32 hex digits."""
     return sha256(_DEVICE_TAG + public.encoded()).digest()
+
+
+def device_urn(device: bytes) -> str:
+    """The whole device id as the URI that stands in a device's certificate: `urn:dccn:device:` and 64 hex digits."""
+    return DEVICE_URN_PREFIX + device.hex()
+
+
+def device_of_urn(text: str) -> bytes | None:
+    """The device that a URI names; None for any other URI."""
+    match = _DEVICE_URN.fullmatch(text)
+    return None if match is None else bytes.fromhex(match[1])
 
 
 def validator_address(ed25519_public: bytes) -> bytes:

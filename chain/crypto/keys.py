@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, Protocol
 
 from chain.crypto import ed25519, p256
 from chain.errors import Malformed
@@ -81,6 +81,18 @@ class PublicKey:
         if self.algorithm != "p256":
             raise Malformed("bad_key", "certificates are made for P-256 keys")
         return p256.public_object(self.x, self.y)
+
+
+class SigningKey(Protocol):
+    """What signs, wherever its secret lies: in memory (`PrivateKey`) or in a chip that never lets it out."""
+
+    @property
+    def algorithm(self) -> Algorithm: ...
+
+    @property
+    def public(self) -> PublicKey: ...
+
+    def sign(self, message: bytes) -> bytes: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,14 @@ def verify(x: bytes, y: bytes, message: bytes, signature: bytes) -> bool:
 
 def sign(secret: bytes, message: bytes) -> bytes:
     """r and s (64 bytes) with low s; the nonce is derived by RFC 6979, so signing needs no randomness."""
-    r, s = decode_dss_signature(private_object(secret).sign(message, _SIGN))
+    return raw_signature(private_object(secret).sign(message, _SIGN))
+
+
+def raw_signature(der: bytes) -> bytes:
+    """r and s (64 bytes) with low s, from a signature in DER; ValueError for anything else."""
+    r, s = decode_dss_signature(der)
+    if not (0 < r < ORDER and 0 < s < ORDER):
+        raise ValueError("r or s is not between 1 and the curve's order")
     return r.to_bytes(32, "big") + min(s, ORDER - s).to_bytes(32, "big")
 
 

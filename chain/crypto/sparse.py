@@ -89,7 +89,10 @@ class SparseTree:
 
         `past_buckets` holds the earlier entries of every bucket that changed since; cost is 20 hashes for each.
         """
-        leaf = bucket_index(key)
+        return self.prove_bucket(bucket_index(key), past_buckets)
+
+    def prove_bucket(self, leaf: int, past_buckets: Mapping[int, Bucket]) -> SparseProof:
+        """The same for a whole bucket, whatever its keys are."""
         overlay = self._past_nodes(past_buckets)
         siblings = []
         node = BUCKETS + leaf
@@ -120,21 +123,26 @@ class SparseTree:
     def _rehash(self, touched: list[int]) -> None:
         """Recompute the touched leaves and the nodes above them, level by level, each once."""
         hasher, nodes, buckets, prefix = sha256, self._nodes, self._buckets, b"\x01"
+        may_be_empty = False
         for index in touched:
             entries = buckets[index]
             if not entries:
                 del buckets[index]
+                may_be_empty = True
             start = (BUCKETS + index) << 5
             nodes[start : start + 32] = bucket_hash(entries)
-        parents = list(dict.fromkeys([(BUCKETS + index) >> 1 for index in touched]))
-        while parents and parents[0]:
-            for parent in parents:
-                start = parent << 6
-                pair = nodes[start : start + 64]
-                digest = EMPTY if pair == _EMPTY_PAIR else hasher(prefix + pair).digest()
-                start >>= 1
-                nodes[start : start + 32] = digest
-            parents = list(dict.fromkeys([parent >> 1 for parent in parents]))
+        # A node is known by where its children's pair of hashes starts: 64 times its number.
+        starts = list(dict.fromkeys([(BUCKETS + index) >> 1 << 6 for index in touched]))
+        while starts and starts[0]:
+            pairs = [nodes[start : start + 64] for start in starts]
+            if may_be_empty:
+                digests = [EMPTY if pair == _EMPTY_PAIR else hasher(prefix + pair).digest() for pair in pairs]
+            else:
+                digests = [hasher(prefix + pair).digest() for pair in pairs]
+            for start, digest in zip(starts, digests, strict=True):
+                own = start >> 1
+                nodes[own : own + 32] = digest
+            starts = list(dict.fromkeys([start >> 7 << 6 for start in starts]))
 
 
 def _written(entries: Bucket, hashed_key: bytes, hashed_value: bytes | None) -> Bucket:

@@ -50,7 +50,11 @@ class SparseProof:
 
     def root(self, key: bytes) -> bytes:
         """The root that this proof leads to from `key`'s bucket."""
-        node, index = bucket_hash(self.bucket), bucket_index(key)
+        return self.root_from(bucket_index(key))
+
+    def root_from(self, index: int) -> bytes:
+        """The root that this proof leads to from bucket `index`."""
+        node = bucket_hash(self.bucket)
         for sibling in self.siblings:
             node = node_hash(sibling, node) if index & 1 else node_hash(node, sibling)
             index >>= 1

@@ -32,7 +32,10 @@ COMMIT_SIG_BYTES = 128
 
 
 def median_time_ns(commit: Commit, validators: ValidatorSet) -> int:
-    """BFT time: the median of the commit's vote times, weighted by power; with > 2/3 honest it lies between theirs."""
+    """BFT time: the median of the commit's vote times, weighted by power; with > 2/3 honest it lies between theirs.
+
+    As in CometBFT the half is an integer: with seats of one unit, one liar of three voters could be the median.
+    """
     times = []
     for signature in commit.signatures:
         validator = validators.by_address(signature.validator_address) if signature.flag != FLAG_ABSENT else None

@@ -1,1 +1,1 @@
-"""History of a chain: an index of its blocks in SQLite, every row of it checked against verified headers."""
+"""History of a chain: an index of its blocks in SQLite or PostgreSQL, every row checked against verified headers."""

@@ -7,22 +7,20 @@ the database, whose highest block is where a killed indexer goes on, so no block
 
 from __future__ import annotations
 
-import contextlib
-import json
-import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from hashlib import sha256
 
-from chain.errors import DccnError, Faulty, Refused
-from chain.history.mentions import Mention, of_events, of_transaction
-from chain.history.schema import BLOCK_POSITION
+from sqlalchemy import Connection, func, select
+
+from chain.errors import Refused
+from chain.history.rows import write_block
+from chain.history.schema import about, blocks
+from chain.history.store import Index
 from chain.light.client import LightClient
 from chain.light.inclusion import check_results
-from chain.light.rpc import BlockResults, RawBlock, RawEvent, RpcClient
+from chain.light.rpc import BlockResults, RawBlock, RpcClient
 from chain.light.step import TrustOptions
 from chain.wire.cometbft import Header, data_hash
-from chain.wire.transactions import Transaction, decode
 
 BATCH_BLOCKS = 50
 SINCE_GENESIS = TrustOptions(trusting_period_ns=10**20)
@@ -40,18 +38,21 @@ class Progress:
 
 
 class Indexer:
-    """One writer. Raises Unavailable `unreachable`, Refused `light_invalid`, `proof_invalid`, `index_foreign`."""
+    """Writes verified blocks; several may write one index, and each block is in it once.
+
+    Raises Unavailable `unreachable`, `index_unreachable`, Refused `light_invalid`, `proof_invalid`, `index_foreign`.
+    """
 
     def __init__(
         self,
         rpc: RpcClient,
-        connection: sqlite3.Connection,
+        index: Index,
         vouched: tuple[int, bytes] | None = None,
         *,
         batch_blocks: int = BATCH_BLOCKS,
     ) -> None:
         self._rpc = rpc
-        self._connection = connection
+        self._index = index
         self._vouched = vouched
         self._batch_blocks = batch_blocks
         self._client: LightClient | None = None
@@ -60,7 +61,8 @@ class Indexer:
     @property
     def height(self) -> int:
         """The highest block in the index, 0 without any."""
-        return int(self._connection.execute("SELECT coalesce(max(height), 0) FROM blocks").fetchone()[0])
+        with self._index.read() as connection:
+            return _height(connection)
 
     def step(self) -> Progress:
         """Index at most one batch; the newest block waits until the next one proves its results."""
@@ -72,11 +74,12 @@ class Indexer:
         if last < first:
             return Progress(0, below, newest)
         rows = self._verified(client, first, last)
-        with _transaction(self._connection):
-            if self.height != below:
-                raise Refused("index_foreign", "another process writes this index; stop one of the two")
+        with self._index.begin() as connection:
+            now = _height(connection)
+            if now != below:  # another indexer was faster; its rows are these rows, and the next step checks them
+                return Progress(0, now, newest)
             for block, results, block_hash in rows:
-                self._write(block, results, block_hash)
+                write_block(connection, block, results, block_hash)
         return Progress(len(rows), last, newest)
 
     def follow(self, told: Callable[[Progress], None], pause: Callable[[], bool]) -> None:
@@ -96,13 +99,15 @@ class Indexer:
         if self._client is not None:
             return self._client
         chain_id = self._rpc.status().chain_id
-        known = self._about("chain_id")
+        with self._index.read() as connection:
+            known = _chain_id(connection)
         if known is not None and known != chain_id:
             raise Refused("index_foreign", f"the index holds chain {known}, the node follows {chain_id}")
         if self.height:
-            anchor, anchor_hash = self._connection.execute(
-                "SELECT height, hash FROM blocks ORDER BY height DESC LIMIT 1"
-            ).fetchone()
+            with self._index.read() as connection:
+                anchor, anchor_hash = connection.execute(
+                    select(blocks.c.height, blocks.c.hash).order_by(blocks.c.height.desc()).limit(1)
+                ).one()
         else:
             anchor = self._base()
             anchor_hash = self._rpc.signed_header(anchor).header.hash()
@@ -114,8 +119,7 @@ class Indexer:
                 raise Refused("index_foreign", f"the node does not have block {anchor} of this index") from None
             raise
         if known is None:
-            with _transaction(self._connection):
-                self._connection.execute("INSERT OR REPLACE INTO about VALUES ('chain_id', ?)", (chain_id,))
+            self._name_chain(chain_id)
         self._client = client
         return client
 
@@ -153,84 +157,21 @@ class Indexer:
                 )
 
     def _hash_of(self, height: int) -> bytes | None:
-        row = self._connection.execute("SELECT hash FROM blocks WHERE height = ?", (height,)).fetchone()
-        return None if row is None else row[0]
+        with self._index.read() as connection:
+            return connection.execute(select(blocks.c.hash).where(blocks.c.height == height)).scalar()
 
-    def _about(self, name: str) -> str | None:
-        row = self._connection.execute("SELECT value FROM about WHERE name = ?", (name,)).fetchone()
-        return None if row is None else row[0]
-
-    def _write(self, block: RawBlock, results: BlockResults, block_hash: bytes) -> None:
-        header, put = block.header, self._connection.execute
-        put(
-            "INSERT INTO blocks VALUES (?, ?, ?, ?, ?)",
-            (header.height, block_hash, header.time_ns, header.proposer_address, len(block.txs)),
-        )
-        self._write_events(header.height, BLOCK_POSITION, results.events, of_events(results.events))
-        for position, (raw, outcome) in enumerate(zip(block.txs, results.outcomes, strict=True)):
-            transaction = _decoded(raw)
-            kind, sender, nonce, fee = _columns(transaction)
-            put(
-                "INSERT INTO transactions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    header.height,
-                    position,
-                    sha256(raw).digest(),
-                    kind,
-                    sender,
-                    nonce,
-                    fee,
-                    outcome.code,
-                    outcome.log,
-                    raw,
-                ),
-            )
-            named = [] if transaction is None else list(of_transaction(transaction))
-            self._write_events(header.height, position, outcome.events, [*named, *of_events(outcome.events)])
-
-    def _write_events(
-        self, height: int, position: int, events: tuple[RawEvent, ...], mentions: list[Mention] | Iterator[Mention]
-    ) -> None:
-        self._connection.executemany(
-            "INSERT INTO events VALUES (?, ?, ?, ?, ?)",
-            [(height, position, number, kind, json.dumps(pairs)) for number, (kind, pairs) in enumerate(events)],
-        )
-        # Proven mentions come first, so that an event never takes the place of one.
-        self._connection.executemany(
-            "INSERT OR IGNORE INTO mentions VALUES (?, ?, ?, ?, ?, ?)",
-            [(one.kind, one.value, height, position, one.role, one.proven) for one in mentions],
-        )
+    def _name_chain(self, chain_id: str) -> None:
+        with self._index.begin() as connection:
+            known = _chain_id(connection)
+            if known is None:
+                connection.execute(about.insert().values(name="chain_id", value=chain_id))
+            elif known != chain_id:
+                raise Refused("index_foreign", f"the index holds chain {known}, the node follows {chain_id}")
 
 
-@contextlib.contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """All of it or nothing."""
-    try:
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            connection.execute("COMMIT")
-        except BaseException:
-            connection.execute("ROLLBACK")
-            raise
-    except sqlite3.OperationalError as error:
-        code = "disk_full" if "full" in str(error) else "home_invalid"
-        raise Faulty(code, f"writing the index: {error}") from None
+def _height(connection: Connection) -> int:
+    return connection.execute(select(func.max(blocks.c.height))).scalar() or 0
 
 
-def _decoded(raw: bytes) -> Transaction | None:
-    """Transaction 0, the beacon, is not a signed transaction and has no sender."""
-    try:
-        return decode(raw)
-    except DccnError:
-        return None
-
-
-def _columns(transaction: Transaction | None) -> tuple[int | None, bytes | None, int | None, str | None]:
-    from chain.crypto.address import address
-
-    if transaction is None:
-        return None, None, None, None
-    nonce = transaction.nonce if transaction.nonce < 1 << 63 else -1  # SQLite's integers are signed
-    kind = transaction.type if transaction.type < 1 << 63 else -1
-    return kind, address(transaction.sender), nonce, str(transaction.fee)
+def _chain_id(connection: Connection) -> str | None:
+    return connection.execute(select(about.c.value).where(about.c.name == "chain_id")).scalar()

@@ -7,9 +7,11 @@ from typing import Any
 from chain.crypto.address import address, encode
 from chain.errors import REGISTRY, DccnError
 from chain.history.search import Happening, IndexedBlock
+from chain.wire import kinds
 from chain.wire.bodies import read_transfer
+from chain.wire.deals import deal_id, read_deal_open, read_deal_settle, read_deal_top_up, read_rate
 from chain.wire.rfc3339 import format_time
-from chain.wire.transactions import TRANSFER, TYPES, format_ankr
+from chain.wire.transactions import TYPES, Transaction, format_ankr
 
 _NAMES = {code.number: name for name, code in REGISTRY.items()}
 
@@ -22,8 +24,7 @@ def happening_document(one: Happening) -> dict[str, Any]:
     if transaction is not None:
         shown["type"] = TYPES.get(transaction.type, str(transaction.type))
         shown["from"] = encode(address(transaction.sender))
-        if transaction.type == TRANSFER:
-            shown |= _transfer(transaction.body)
+        shown |= _content(transaction)
         shown |= {"fee": format_ankr(transaction.fee), "nonce": transaction.nonce}
         if transaction.fee_payer is not None:
             shown["fee_payer"] = encode(address(transaction.fee_payer))
@@ -56,10 +57,24 @@ def line(shown: dict[str, Any]) -> str:
     return f"{shown['height']:>9}  {shown['time'][:19]}  {what}{sender}{result}  {shown['hash'] or ''}".rstrip()
 
 
-def _transfer(body: list[Any]) -> dict[str, str]:
-    """Empty for a body that is none: its transaction failed."""
+def _content(one: Transaction) -> dict[str, Any]:
+    """What a payment or a deal is about; empty for a body that is none: its transaction failed."""
     try:
-        to, amount = read_transfer(body)
+        match one.type:
+            case kinds.TRANSFER:
+                to, amount = read_transfer(one.body)
+                return {"to": encode(to), "amount": format_ankr(amount)}
+            case kinds.DEAL_OPEN:
+                deal = deal_id(address(one.sender), one.nonce)
+                return {"deal": deal.hex(), "escrow": format_ankr(read_deal_open(one.body).escrow_atto)}
+            case kinds.DEAL_TOP_UP:
+                more = read_deal_top_up(one.body)
+                return {"deal": more.deal.hex(), "escrow": format_ankr(more.amount)}
+            case kinds.DEAL_SETTLE:
+                return {"deal": read_deal_settle(one.body).deal.hex()}
+            case kinds.RATE:
+                rating = read_rate(one.body)
+                return {"deal": rating.deal.hex(), "stars": rating.stars}
     except DccnError:
-        return {}
-    return {"to": encode(to), "amount": format_ankr(amount)}
+        pass
+    return {}

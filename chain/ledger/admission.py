@@ -12,16 +12,16 @@ from chain.wire.transactions import BEACON, MAX_COUNTER, TYPES, Transaction
 def admit(run: Execution, transaction: Transaction, size_bytes: int, *, well_signed: bool) -> bytes:
     """Take the fee and use the nonce; returns the sender's address.
 
-    Refuses without changing anything: `tx_system`, `tx_unknown_type`, `bad_signature`, `tx_expired`, `tx_bad_nonce`,
+    Refuses without changing anything: `bad_signature`, `tx_system`, `tx_unknown_type`, `tx_expired`, `tx_bad_nonce`,
     `tx_fee_too_low`, `tx_quota`, `tx_insufficient_funds`. The sender's address is derived from the key that signed, so
     nobody can name another's account.
     """
+    if not well_signed:
+        raise Refused("bad_signature", "the sender's or the fee payer's signature does not verify")
     if transaction.type == BEACON:
         raise Refused("tx_system", "type 0 is the proposer's own")
     if transaction.type not in TYPES:
         raise Refused("tx_unknown_type", f"type {transaction.type}")
-    if not well_signed:
-        raise Refused("bad_signature", "the sender's or the fee payer's signature does not verify")
     if transaction.valid_until_height is not None and run.height > transaction.valid_until_height:
         raise Refused("tx_expired", f"valid until height {transaction.valid_until_height}, this is {run.height}")
     check_fee(transaction.fee, size_bytes, run.parameters)

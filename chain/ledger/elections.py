@@ -79,13 +79,33 @@ def cross_election_boundary(run: Execution, beacon: bytes) -> None:
 
 
 def is_candidate(operator: Operator, level: ServiceLevel, ended_epoch: int, p: Parameters) -> bool:
-    """Bonded, good and useful enough, not jailed, registered long enough; genesis operators are exempt at first."""
-    if operator.jailed or not is_listed(operator, p):
-        return False
-    if operator.genesis and ended_epoch < p.genesis_election_epochs:
-        return True
-    old_enough = ended_epoch - operator.registered_epoch >= p.candidate_age_election_epochs
-    return old_enough and level.service_level >= p.min_service_level and level.quality >= p.min_quality
+    """Whether it is among those that the election `FREEZE_AHEAD` epochs after `ended_epoch` draws from."""
+    return not obstacles(operator, level, ended_epoch, p)
+
+
+def obstacles(operator: Operator, level: ServiceLevel, ended_epoch: int, p: Parameters) -> tuple[str, ...]:
+    """What keeps it from being a candidate: of tombstoned, jailed, bond, keys, age, service_level, quality.
+
+    Age, service level and quality are not asked of genesis operators in their first epochs.
+    """
+    standing = (
+        ("tombstoned", not operator.tombstoned),
+        ("jailed", not operator.jailed),
+        ("bond", operator.bond_atto >= p.min_bond_atto),
+        ("keys", bool(operator.keys)),
+    )
+    earned = (
+        ("age", ended_epoch - operator.registered_epoch >= p.candidate_age_election_epochs),
+        ("service_level", level.proven_level >= p.min_service_level),
+        ("quality", level.proven_quality >= p.min_quality),
+    )
+    exempt = operator.genesis and ended_epoch < p.genesis_election_epochs
+    return tuple(word for word, holds in (*standing, *(() if exempt else earned)) if not holds)
+
+
+def first_election(registered_epoch: int, p: Parameters) -> int:
+    """The first election epoch in which an operator that bonded in `registered_epoch` can be seated."""
+    return max(p.genesis_election_epochs, registered_epoch + p.candidate_age_election_epochs + FREEZE_AHEAD)
 
 
 def _candidates(run: Execution, ended_epoch: int) -> tuple[Candidate, ...]:
@@ -100,7 +120,7 @@ def _candidates(run: Execution, ended_epoch: int) -> tuple[Candidate, ...]:
         if settled is not None:
             level = after_silence(level, settled, p)
         if is_candidate(operator, level, ended_epoch, p):
-            candidates.append(Candidate(address, level.service_level, operator.bond_atto, len(operator.keys)))
+            candidates.append(Candidate(address, level.proven_level, operator.bond_atto, len(operator.keys)))
     return tuple(candidates)
 
 

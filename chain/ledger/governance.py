@@ -1,4 +1,4 @@
-"""What two thirds of the stake decide: who is a hub, and the chain's parameters.
+"""What two thirds of the stake decide: who is a hub, the chain's parameters, and what other subjects have voted.
 
 A vote is the same content sent by another operator. It weighs the operator's bond at the moment of counting, so stake
 that left in between counts nothing; a motion that is not carried within `motion_s` begins anew.
@@ -46,7 +46,7 @@ def apply_role(run: Execution, sender: bytes, body: list[Any]) -> tuple[Event, .
     change = read_role(body)
     if (run.overlay.entry(hub_key(change.address), Hub) is not None) == change.grant:
         raise Refused("tx_duplicate", f"{change.address.hex()} is {'a' if change.grant else 'no'} hub already")
-    return _vote(run, sender, ROLE, body, lambda: _set_role(run, change))
+    return vote(run, sender, ROLE, body, lambda: _set_role(run, change))
 
 
 def apply_parameter_change(run: Execution, sender: bytes, body: list[Any]) -> tuple[Event, ...]:
@@ -56,7 +56,7 @@ def apply_parameter_change(run: Execution, sender: bytes, body: list[Any]) -> tu
     if unknown:
         raise Malformed("malformed", f"the chain has no parameters {unknown} that may change")
     changed = Parameters(**{**run.parameters.by_name, **changes})
-    return _vote(run, sender, PARAMETER_CHANGE, body, lambda: _set_parameters(run, changed))
+    return vote(run, sender, PARAMETER_CHANGE, body, lambda: _set_parameters(run, changed))
 
 
 def is_carried(voted_atto: int, total_atto: int) -> bool:
@@ -64,9 +64,13 @@ def is_carried(voted_atto: int, total_atto: int) -> bool:
     return voted_atto > 0 and 3 * voted_atto >= 2 * total_atto
 
 
-def _vote(
+def vote(
     run: Execution, sender: bytes, kind: int, body: list[Any], carry_out: Callable[[], Event]
 ) -> tuple[Event, ...]:
+    """Count the sender for this content, and carry it out when two thirds agree.
+
+    Refuses `tx_unauthorised`, `tx_duplicate`.
+    """
     if not is_listed(operator_at(run.overlay, sender), run.parameters):
         raise Refused("tx_unauthorised", f"{sender.hex()} is no operator with a key and the minimum bond")
     key = motion_key(kind, body)

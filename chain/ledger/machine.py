@@ -22,6 +22,7 @@ from chain.ledger.block import (
     TxResult,
     refusal,
 )
+from chain.ledger.bridge import apply_bridge_attest, apply_bridge_guardians, apply_bridge_lock, apply_bridge_pause
 from chain.ledger.contradictions import apply_contradiction
 from chain.ledger.data_centers import apply_data_center_register, apply_data_center_revoke
 from chain.ledger.deals import (
@@ -55,6 +56,7 @@ from chain.ledger.seats import seat_publics, validator_updates
 from chain.ledger.staking import apply_bond, apply_unbond
 from chain.ledger.transfer import apply_transfer
 from chain.ledger.unbonding import mature, pay_matured, unbondings_due
+from chain.ledger.upgrades import apply_upgrade
 from chain.ledger.vesting import apply_vesting_release
 from chain.wire import kinds
 from chain.wire.operators import SEATS_KEY, Seat, Seats
@@ -108,6 +110,11 @@ _APPLY = {
     kinds.DATA_CENTER_REGISTER: apply_data_center_register,
     kinds.DATA_CENTER_REVOKE: apply_data_center_revoke,
     kinds.DEVICE_REVOKE: apply_device_revoke,
+    kinds.BRIDGE_LOCK: apply_bridge_lock,
+    kinds.BRIDGE_ATTEST: apply_bridge_attest,
+    kinds.BRIDGE_PAUSE: apply_bridge_pause,
+    kinds.BRIDGE_GUARDIANS: apply_bridge_guardians,
+    kinds.UPGRADE: apply_upgrade,
 }
 
 
@@ -144,6 +151,8 @@ def init_chain(state: State, genesis: Genesis) -> None:
         reward_pool_atto=0,
         payable_atto=0,
         escrow_atto=0,
+        bridged_bep2_atto=0,
+        bridged_erc20_atto=0,
         reserved=tuple(sorted(left.items())),
     )
     overlay.set_entry(SUPPLY_KEY, supply)
@@ -182,7 +191,8 @@ def execute_block(state: State, block: BlockInput) -> BlockOutput:
 
 def check_transaction(state: State, transaction: Transaction, context: CheckContext) -> Outcome:
     """What the transaction would come to in the next block; writes nothing, and refuses what its content refuses."""
-    return _check(Overlay(state), transaction, context)
+    run = _begin(Overlay(state), context.chain_id, context.height, context.time_ns)
+    return _check(run, transaction, context)
 
 
 def admit_transaction(overlay: Overlay, transaction: Transaction, context: CheckContext) -> Outcome:
@@ -190,15 +200,15 @@ def admit_transaction(overlay: Overlay, transaction: Transaction, context: Check
 
     So a mempool checks an account's second transaction after its first; drop the overlay when a block is committed.
     """
-    trial = Overlay(overlay)
-    outcome = _check(trial, transaction, context)
+    run = _begin(overlay, context.chain_id, context.height, context.time_ns)
+    trial = run.overlay = Overlay(overlay)
+    outcome = _check(run, transaction, context)
     if outcome.ok:
         trial.commit()
     return outcome
 
 
-def _check(overlay: Overlay, transaction: Transaction, context: CheckContext) -> Outcome:
-    run = _begin(overlay, context.chain_id, context.height, context.time_ns)
+def _check(run: Execution, transaction: Transaction, context: CheckContext) -> Outcome:
     size = len(transaction.encode())
     well_signed = context.verified or transaction.verify(context.chain_id)
     return _deliver(run, transaction, size, well_signed=well_signed)

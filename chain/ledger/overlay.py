@@ -7,6 +7,7 @@ makes a block that fails leave no trace.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol, TypeVar
 
 from chain.errors import Faulty, Malformed
@@ -51,7 +52,7 @@ class Overlay:
             if data is None:
                 purse = Purse(0, 0, None)
             else:
-                account = _decoded(data, Account)
+                account = _account(data)
                 purse = Purse(account.balance_atto, account.nonce, (account.balance_atto, account.nonce))
             self._purses[address] = purse
         return purse
@@ -77,7 +78,7 @@ class Overlay:
         purse = self._purses.get(key[_PREFIX_BYTES:]) if key.startswith(ACCOUNT_PREFIX) else None
         if purse is None or _unchanged(purse):
             return self._read(key)
-        return _encoded(Account(purse.balance_atto, purse.nonce))
+        return _account_bytes(purse.balance_atto, purse.nonce)
 
     def put(self, key: bytes, value: bytes | None) -> None:
         if key.startswith(ACCOUNT_PREFIX):
@@ -90,7 +91,7 @@ class Overlay:
         """Write everything that changed to the state below, in ascending order of keys."""
         for address, purse in self._purses.items():
             if not _unchanged(purse):
-                self._changes[account_key(address)] = _encoded(Account(purse.balance_atto, purse.nonce))
+                self._changes[account_key(address)] = _account_bytes(purse.balance_atto, purse.nonce)
                 purse.loaded = (purse.balance_atto, purse.nonce)
         for key in sorted(self._changes):
             value = self._read(key)
@@ -109,6 +110,17 @@ class Overlay:
 
 def _unchanged(purse: Purse) -> bool:
     return (purse.balance_atto, purse.nonce) == (purse.loaded or (0, 0))
+
+
+# A payment's two accounts are read and written when it is checked, checked again, proposed and executed.
+@lru_cache(maxsize=16_384)
+def _account(data: bytes) -> Account:
+    return _decoded(data, Account)
+
+
+@lru_cache(maxsize=16_384)
+def _account_bytes(balance_atto: int, nonce: int) -> bytes:
+    return _encoded(Account(balance_atto, nonce))
 
 
 def _decoded(data: bytes, kind: type[_Kind]) -> _Kind:

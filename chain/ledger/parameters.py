@@ -101,6 +101,8 @@ class Parameters:
     # Deciding
     motion_s: int = 7 * 86_400
     multisig_spend_s: int = 7 * 86_400
+    # The bridge
+    bridge_daily_limit_atto: int = 10_000_000 * ANKR
     # Limits
     credits_per_block: int = 10_000
     unbonds_per_block: int = 1_000

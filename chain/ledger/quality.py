@@ -52,6 +52,15 @@ def quality(honesty: int, uptime: int, completion: int, proof: int, latency: int
     return honesty * (weighted // PERMILLE) // SCALE
 
 
+def proven_quality(honesty: int, uptime: int, proof: int, latency: int, p: Parameters) -> int:
+    """`quality` with completion and rating as if there had been no deals: what rewards and elections weigh.
+
+    Whoever deals with itself, or with a competitor, chooses outcomes and stars for the price of a transaction; a reward
+    that they moved would be for sale (a search in the tests buys it where they count).
+    """
+    return quality(honesty, uptime, success_rate(0, 0), proof, latency, rating(0, 0), p)
+
+
 def honesty_after_offence(honesty: int) -> int:
     """Two thirds are left after a proven invalid proof (a contradiction leaves 0)."""
     kept, of = _HONESTY_LOSS
@@ -71,6 +80,11 @@ def credit(on_time: int, defaulted: int, late: int, lost_disputes: int) -> int:
 def service_level(quality: int, work_uankr_h: int, credit: int, fees_paid_uankr: int, credit_permille: int) -> int:
     """SL: `q*V // S + kappa*c*Cons // (S*1000)`; additive in V and Cons, so splitting an identity never gains."""
     return quality * work_uankr_h // SCALE + credit_permille * credit * fees_paid_uankr // (SCALE * PERMILLE)
+
+
+def proven_level(proven_quality: int, work_uankr_h: int) -> int:
+    """`proven_q*V // S`: the service level that elections weigh; additive in V."""
+    return proven_quality * work_uankr_h // SCALE
 
 
 def remembered(count: int, kept_permille: int) -> int:

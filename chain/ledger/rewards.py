@@ -125,7 +125,7 @@ def _settled_accounts(run: Execution, settled: int, closed: int, batches: tuple[
             level = after_report(before, report, settled, run.parameters, activity)
         run.overlay.set_entry(service_key(owner), level)
         stake, work = _stake_of(run, owner, closed), 0 if report is None else report.work
-        accounts[owner] = _Account(report, Factors(level.quality, stake, activity.fees_paid_atto, work))
+        accounts[owner] = _Account(report, Factors(level.proven_quality, stake, activity.fees_paid_atto, work))
     return accounts
 
 

@@ -39,7 +39,7 @@ _AVERAGES = ("work_uankr_h", "fees_paid_uankr")
 def newcomer(p: Parameters) -> ServiceLevel:
     """The level of an owner of whom nothing is known: honest, unproven, worth nothing yet."""
     counts = dict.fromkeys((*_COUNTS, *_AVERAGES, "devices", "stars_sum", "ratings"), 0)
-    unrated = {"quality": 0, "credit": 0, "service_level": 0}
+    unrated = dict.fromkeys(("quality", "credit", "service_level", "proven_quality", "proven_level"), 0)
     return with_figures(ServiceLevel(epoch=NOTHING_FOLDED, p95_ms=None, honesty=SCALE, **counts, **unrated), p)
 
 
@@ -49,19 +49,24 @@ def service_level_of(overlay: Overlay, owner: bytes, p: Parameters) -> ServiceLe
 
 
 def with_figures(level: ServiceLevel, p: Parameters) -> ServiceLevel:
-    """The same counts with `quality`, `credit` and `service_level` computed from them."""
-    quality = q.quality(
-        level.honesty,
-        q.uptime(level.heartbeats_valid, level.heartbeats_expected),
-        q.success_rate(level.tasks_done, level.tasks_failed),
-        q.success_rate(level.pog_passed, level.pog_failed),
-        q.latency(p.latency_target_ms, level.p95_ms),
-        q.rating(level.stars_sum, level.ratings),
-        p,
-    )
+    """The same counts with all five figures computed from them."""
+    uptime = q.uptime(level.heartbeats_valid, level.heartbeats_expected)
+    completion = q.success_rate(level.tasks_done, level.tasks_failed)
+    proof = q.success_rate(level.pog_passed, level.pog_failed)
+    latency = q.latency(p.latency_target_ms, level.p95_ms)
+    stars = q.rating(level.stars_sum, level.ratings)
+    quality = q.quality(level.honesty, uptime, completion, proof, latency, stars, p)
+    proven_quality = q.proven_quality(level.honesty, uptime, proof, latency, p)
     credit = q.credit(level.deals_on_time, level.deals_defaulted, level.deals_late, level.disputes_lost)
     total = q.service_level(quality, level.work_uankr_h, credit, level.fees_paid_uankr, p.consumer_credit_permille)
-    return msgspec.structs.replace(level, quality=quality, credit=credit, service_level=total)
+    return msgspec.structs.replace(
+        level,
+        quality=quality,
+        credit=credit,
+        service_level=total,
+        proven_quality=proven_quality,
+        proven_level=q.proven_level(proven_quality, level.work_uankr_h),
+    )
 
 
 def after_silence(level: ServiceLevel, epoch: int, p: Parameters) -> ServiceLevel:

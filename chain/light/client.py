@@ -65,7 +65,8 @@ class LightClient:
         self._store = MemoryTrustStore() if store is None else store
         self._witnesses = witnesses
         self._now_ns = now_ns
-        self._linked: dict[bytes, Header] = {}  # by hash, found on the way back
+        self.linked: dict[bytes, Header] = {}
+        """Headers found on the way back, by hash; clients of one chain may share them."""
 
     def update(self) -> Header:
         """The newest header that the node has, verified."""
@@ -149,14 +150,14 @@ class LightClient:
         top = child.height
         if height < 1 or top - height > BACKWARD_MAX:
             raise Refused("light_not_enough_trust", f"height {height} is too far below trusted height {top}")
-        if len(self._linked) > BACKWARD_MAX:
-            self._linked.clear()
+        if len(self.linked) > BACKWARD_MAX:
+            self.linked.clear()
         for below in range(top - 1, height - 1, -1):
             expected = child.last_block_id.hash
-            parent = self._linked.get(expected) or self.rpc.signed_header(below).header
+            parent = self.linked.get(expected) or self.rpc.signed_header(below).header
             if parent.hash() != expected or parent.height != below:
                 _lied(f"header {below} is not the one that header {child.height} links to")
-            self._linked[expected] = parent
+            self.linked[expected] = parent
             child = parent
         return child
 

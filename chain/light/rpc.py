@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -17,8 +18,14 @@ from chain.wire.rpc_json import header_from_json, signed_header_from_json, valid
 ANSWER_MAX_BYTES = 32 * 1024 * 1024
 """The largest block, 22 MB, in base64."""
 
+PROBLEM_TYPE = "application/problem+json"
+"""How a gateway says that it does not pass something on."""
+
 SEEN_ALREADY = "tx already exists in cache"
 """How CometBFT's mempool says that it has these bytes."""
+
+PRUNED = "lowest height is"
+"""How CometBFT says that it keeps the block no more."""
 
 RawEvent = tuple[str, tuple[tuple[str, str], ...]]
 """The type of an event and its attributes, as the node tells them."""
@@ -103,10 +110,11 @@ class BlockResults:
 class RpcClient:
     """One node. Unavailable `unreachable` when it does not answer, or answers that it cannot (no such block yet)."""
 
-    def __init__(self, url: str, timeout_s: float = 5.0) -> None:
+    def __init__(self, url: str, timeout_s: float = 5.0, tls: ssl.SSLContext | None = None) -> None:
+        """`tls` is for a gateway over https: whose server certificates count, and the client certificate to show."""
         self.url = url.rstrip("/") + "/"
         self._pool = urllib3.PoolManager(
-            num_pools=1, maxsize=1, retries=False, timeout=urllib3.Timeout(total=timeout_s)
+            num_pools=1, maxsize=1, retries=False, timeout=urllib3.Timeout(total=timeout_s), ssl_context=tls
         )
 
     def status(self) -> NodeStatus:
@@ -200,8 +208,7 @@ class RpcClient:
     def call(self, method: str, **params: object) -> Mapping[str, Any]:
         """The result of one JSON-RPC call; params that are None are left out."""
         given = {name: value for name, value in params.items() if value is not None}
-        request = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": given}).encode()
-        answer = self._post(method, request)
+        answer = self.exchange(method, given)
         error = answer.get("error")
         if error is not None:
             message = (
@@ -209,6 +216,11 @@ class RpcClient:
             )
             raise Unavailable("unreachable", f"{self.url} answers {method} with: {(message or str(error))[:500]}")
         return _object(answer.get("result"), f"the result of {method}")
+
+    def exchange(self, method: str, params: object) -> Mapping[str, Any]:
+        """The whole answer to one JSON-RPC call, with `result` or `error`, as the node gave it."""
+        request = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
+        return self._post(method, request)
 
     def close(self) -> None:
         self._pool.clear()
@@ -232,6 +244,9 @@ class RpcClient:
         except (ValueError, RecursionError):
             status = response.status
             raise Unavailable("unreachable", f"{self.url} answers {method} with HTTP {status}, not JSON") from None
+        if response.headers.get("Content-Type") == PROBLEM_TYPE and isinstance(answer, dict):
+            said = f"{answer.get('code', '')}: {answer.get('detail', '')}"[:500]
+            raise Unavailable("unreachable", f"{self.url} refuses {method} with HTTP {response.status}, {said}")
         return _object(answer, f"the answer to {method}")
 
 

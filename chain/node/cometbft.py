@@ -16,7 +16,7 @@ from chain.application.app import Application
 from chain.application.restore import Restore
 from chain.application.snapshots import Snapshots
 from chain.application.store import StateStore
-from chain.engines.cometbft import binary
+from chain.engines.cometbft import binary, torn_statesync
 from chain.engines.cometbft.configuration import CometConfiguration, prepare
 from chain.engines.cometbft.server import AbciServer
 from chain.engines.cometbft.supervisor import RestartPolicy, Supervisor
@@ -25,6 +25,9 @@ from chain.ledger.genesis import genesis_hash
 from chain.light.rpc import RpcClient
 from chain.node.halting import until_one_ends
 from chain.node.home import Home
+from chain.node.measured import MeasuredApplication
+from chain.node.metrics import NodeMetrics
+from chain.node.settings import MetricsSettings
 from chain.web.listening import bind
 from chain.wire import cbor
 
@@ -32,6 +35,8 @@ CLOCK_TOLERANCE_NS = 60 * 10**9
 SIGNATURE_THREADS = 2
 ASK_EVERY_S = 0.1
 RPC_TIMEOUT_S = 5.0
+LOOK_AT_RULES_EVERY_S = 1.0
+HALT_AFTER_S = 10.0
 # Linux takes 107 bytes for the path of a unix socket.
 SOCKET_PATH_MAX = 100
 
@@ -74,7 +79,11 @@ async def running_cometbft(
         opened.enter_context(contextlib.closing(snapshots))
         store = opened.enter_context(contextlib.closing(StateStore(home.data / "state")))
         _check_clock(max(store.time_ns, home.genesis.time_ns), now_ns())
-        application = Application(
+        metrics = NodeMetrics(home.path)
+        metrics.is_node(home.genesis.chain_id, "cometbft", home.settings.moniker)
+        opened.enter_context(metrics.served(home.settings.metrics.host, home.settings.metrics.port))
+        application = MeasuredApplication(
+            metrics,
             store,
             vrf_keys={keys.validator_address: keys.vrf_secret for keys in home.operators},
             kept_heights=home.settings.storage.history_heights,
@@ -88,8 +97,19 @@ async def running_cometbft(
         server = AbciServer(application)
         await server.start(configuration.abci_socket)
         command = [str(program), "start", "--home", str(folder)]
-        supervisor = Supervisor(command, folder / "cometbft.log", policy)
-        tasks = (asyncio.create_task(supervisor.run()), asyncio.create_task(server.failed()))
+        engine_log = folder / "cometbft.log"
+
+        def died() -> None:
+            metrics.engine_deaths.inc()
+            if torn_statesync.was_torn(engine_log):
+                torn_statesync.begin_anew(program, folder)
+
+        supervisor = Supervisor(command, engine_log, policy, on_death=died)
+        tasks = (
+            asyncio.create_task(supervisor.run()),
+            asyncio.create_task(server.failed()),
+            asyncio.create_task(_until_rules_are_unknown(application)),
+        )
         try:
             rpc_url = _url(configuration.rpc_host, configuration.rpc_port)
             await _answering(rpc_url, tasks)
@@ -100,8 +120,24 @@ async def running_cometbft(
             tasks[0].cancel()
             await asyncio.wait({tasks[0]})
             await server.close()
-            tasks[1].cancel()
-            await asyncio.wait({tasks[1]})
+            for task in tasks[1:]:
+                task.cancel()
+            await asyncio.wait(tasks[1:])
+
+
+async def _until_rules_are_unknown(application: Application) -> None:
+    """Returns never; raises when the next block's rules are those of a later program.
+
+    The engine asks about that block only while two thirds of the power still run: when the first to be asked have
+    halted, the others would wait in silence. The delay lets the votes for the last block reach everybody.
+    """
+    while True:
+        try:
+            application.know_next_rules()
+        except Faulty:
+            await asyncio.sleep(HALT_AFTER_S)
+            application.know_next_rules()
+        await asyncio.sleep(LOOK_AT_RULES_EVERY_S)
 
 
 def _configuration(home: Home, folder: Path, opened: contextlib.ExitStack, port: int | None) -> CometConfiguration:
@@ -130,7 +166,15 @@ def _configuration(home: Home, folder: Path, opened: contextlib.ExitStack, port:
         mempool_cache_size=settings.mempool.cache_size,
         statesync=settings.statesync,
         log_level=settings.cometbft.log_level,
+        log_format=settings.cometbft.log_format,
+        metrics=_metrics_listener(settings.metrics),
     )
+
+
+def _metrics_listener(metrics: MetricsSettings) -> str:
+    """Where CometBFT serves its own; empty for nowhere."""
+    host = f"[{metrics.host}]" if ":" in metrics.host else metrics.host
+    return f"{host}:{metrics.cometbft_port}" if metrics.cometbft_port else ""
 
 
 def _chain(home: Home) -> bytes:

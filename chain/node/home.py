@@ -13,48 +13,27 @@ Folders have mode 0700, key files 0600.
 
 from __future__ import annotations
 
-import base64
 import json
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from chain import files
-from chain.crypto import vrf
-from chain.crypto.address import address, encode, validator_address
-from chain.crypto.keys import PrivateKey
-from chain.errors import DccnError, Faulty, Malformed
+from chain.crypto.address import validator_address
+from chain.errors import DccnError, Faulty
 from chain.ledger.genesis import Genesis, build_demo_app_state
 from chain.ledger.parameters import Parameters
+from chain.node import keys
 from chain.node import settings as node_settings
+from chain.node.keys import OperatorKeys
 from chain.node.settings import RpcSettings, Settings
 from chain.wire.cometbft import ConsensusParams, format_time
 
 DEMO_OPERATORS = 4
 # The power of a seat where CometBFT orders: a unit of it draws proposers and weighs nothing (application/proposers).
 NETWORK_POWER = 10**9
-PUBLIC_TYPE, PRIVATE_TYPE = "tendermint/PubKeyEd25519", "tendermint/PrivKeyEd25519"
-ED25519: Final = "ed25519"
-
-
-@dataclass(frozen=True, slots=True)
-class OperatorKeys:
-    """What an operator holds; `vrf_secret` is 32 bytes."""
-
-    name: str
-    consensus: PrivateKey
-    vrf_secret: bytes
-    account: PrivateKey
-
-    @classmethod
-    def generate(cls, name: str) -> OperatorKeys:
-        return cls(name, PrivateKey.generate(ED25519), secrets.token_bytes(32), PrivateKey.generate(ED25519))
-
-    @property
-    def validator_address(self) -> bytes:
-        return validator_address(self.consensus.public.x)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +73,14 @@ def init(
     if exists(home):
         raise Faulty("home_invalid", f"{home} holds the node of an earlier init")
     genesis = Genesis.parse(chain_id, genesis_time_ns, app_state)
-    document = _document(genesis, app_state)
-    _folder(home)
-    _folder(home / "data")
+    written = document(genesis, app_state)
+    for folder in (home, home / "data", home / "config", operators_path(home)):
+        folder.mkdir(mode=files.FOLDER_MODE, parents=True, exist_ok=True)
     for operator in operators:
-        _write_keys(_folder(_operators_path(home) / operator.name), operator)
+        keys.write(operators_path(home) / operator.name, operator)
     files.replace(_config_path(home), node_settings.template(settings or Settings()).encode())
-    files.replace(_genesis_path(home), (json.dumps(document, indent=2) + "\n").encode())
-    return document
+    files.replace(_genesis_path(home), (json.dumps(written, indent=2) + "\n").encode())
+    return written
 
 
 def init_demo(home: Path, hub_address: bytes, now_ns: int) -> dict[str, Any]:
@@ -109,10 +88,7 @@ def init_demo(home: Path, hub_address: bytes, now_ns: int) -> dict[str, Any]:
     operators = [OperatorKeys.generate(f"seed-{number}") for number in range(1, DEMO_OPERATORS + 1)]
     app_state = build_demo_app_state(
         hub_address,
-        [
-            (each.name, each.account.public, each.consensus.public.x, vrf.public_key(each.vrf_secret))
-            for each in operators
-        ],
+        [(each.name, each.account.public, *each.pair) for each in operators],
     )
     return init(
         home,
@@ -127,7 +103,7 @@ def init_demo(home: Path, hub_address: bytes, now_ns: int) -> dict[str, Any]:
 def init_seed(home: Path, hub_address: bytes, now_ns: int) -> dict[str, Any]:
     """Makes the home of a network's first node: CometBFT, production intervals, one operator, and a funded hub."""
     operator = OperatorKeys.generate("seed-1")
-    row = (operator.name, operator.account.public, operator.consensus.public.x, vrf.public_key(operator.vrf_secret))
+    row = (operator.name, operator.account.public, *operator.pair)
     return init(
         home,
         chain_id=f"dccn-{secrets.token_hex(4)}",
@@ -142,23 +118,36 @@ def load(home: Path) -> Home:
     """Reads a home; raises Faulty `home_invalid` or Malformed `usage` with the file that is wrong."""
     if not exists(home):
         raise Faulty("home_invalid", f"{home} holds no node; make one with dccn node init --home {home}")
-    document = _read_json(_genesis_path(home))
+    document = keys.read_json(_genesis_path(home))
     try:
         genesis = Genesis.parse_document(document)
     except DccnError as error:
         raise Faulty("home_invalid", f"{_genesis_path(home)}: {error.message}") from error
-    folders = sorted(path for path in _operators_path(home).glob("*") if path.is_dir())
+    folders = sorted(path for path in operators_path(home).glob("*") if path.is_dir())
     return Home(
         home,
         node_settings.read(_config_path(home)),
         document,
         genesis,
         _consensus_params(document),
-        tuple(_read_keys(folder) for folder in folders),
+        tuple(keys.read(folder) for folder in folders),
     )
 
 
-def _document(genesis: Genesis, app_state: Mapping[str, Any]) -> dict[str, Any]:
+def rpc_port_file(home: Home) -> Path:
+    """Where a node whose port may move keeps the one that it moved to."""
+    return home.data / "rpc-port"
+
+
+def rpc_url(home: Home) -> str:
+    """Where the node of this home answers, or would."""
+    rpc = home.settings.rpc
+    moved = files.read(rpc_port_file(home), 16) if rpc.port_may_move else None
+    port = int(moved) if moved is not None and moved.strip().isdigit() else rpc.port
+    return f"http://{f'[{rpc.host}]' if ':' in rpc.host else rpc.host}:{port}"
+
+
+def document(genesis: Genesis, app_state: Mapping[str, Any]) -> dict[str, Any]:
     """CometBFT's genesis document; every 64-bit integer in it is a string."""
     names = {key: operator.name for operator in genesis.operators for key, _ in operator.keys}
     params = ConsensusParams()
@@ -169,14 +158,14 @@ def _document(genesis: Genesis, app_state: Mapping[str, Any]) -> dict[str, Any]:
         "consensus_params": {
             "block": {"max_bytes": str(params.max_bytes), "max_gas": str(params.max_gas)},
             "evidence": {"max_age_num_blocks": "100000", "max_age_duration": "172800000000000", "max_bytes": "1048576"},
-            "validator": {"pub_key_types": [ED25519]},
+            "validator": {"pub_key_types": [keys.ED25519]},
             "version": {"app": "1"},
             "abci": {"vote_extensions_enable_height": "0"},
         },
         "validators": [
             {
                 "address": validator_address(public).hex().upper(),
-                "pub_key": {"type": PUBLIC_TYPE, "value": _base64(public)},
+                "pub_key": {"type": keys.PUBLIC_TYPE, "value": keys.base64_of(public)},
                 "power": str(power),
                 "name": names[public],
             }
@@ -195,51 +184,6 @@ def _consensus_params(document: Mapping[str, Any]) -> ConsensusParams:
         raise Faulty("home_invalid", "genesis.json: consensus_params.block is not as CometBFT writes it") from None
 
 
-def _write_keys(folder: Path, operator: OperatorKeys) -> None:
-    public = operator.consensus.public.x
-    consensus = {
-        "address": operator.validator_address.hex().upper(),
-        "pub_key": {"type": PUBLIC_TYPE, "value": _base64(public)},
-        "priv_key": {"type": PRIVATE_TYPE, "value": _base64(operator.consensus.secret + public)},
-    }
-    vrf_key = {"public": vrf.public_key(operator.vrf_secret).hex(), "secret": operator.vrf_secret.hex()}
-    account = {"address": encode(address(operator.account.public)), "secret": operator.account.secret.hex()}
-    for name, content in (("priv_validator_key", consensus), ("vrf_key", vrf_key), ("account_key", account)):
-        files.replace(folder / f"{name}.json", (json.dumps(content, indent=2) + "\n").encode())
-
-
-def _read_keys(folder: Path) -> OperatorKeys:
-    try:
-        consensus = base64.b64decode(_read_json(folder / "priv_validator_key.json")["priv_key"]["value"], validate=True)
-        vrf_secret = bytes.fromhex(_read_json(folder / "vrf_key.json")["secret"])
-        account = bytes.fromhex(_read_json(folder / "account_key.json")["secret"])
-        key = PrivateKey.from_secret(ED25519, consensus[:32])
-        if key.public.x != consensus[32:] or len(vrf_secret) != 32:
-            raise ValueError("the parts of a key do not belong together")
-        return OperatorKeys(folder.name, key, vrf_secret, PrivateKey.from_secret(ED25519, account))
-    except (KeyError, TypeError, ValueError, Malformed) as error:
-        raise Faulty("home_invalid", f"the keys in {folder} cannot be read: {error}") from None
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise Faulty("home_invalid", f"{path} cannot be read: {error}") from None
-    if not isinstance(content, dict):
-        raise Faulty("home_invalid", f"{path} holds no JSON object")
-    return content
-
-
-def _folder(path: Path) -> Path:
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return path
-
-
-def _base64(data: bytes) -> str:
-    return base64.b64encode(data).decode()
-
-
 def _config_path(home: Path) -> Path:
     return home / "config" / "config.toml"
 
@@ -248,5 +192,6 @@ def _genesis_path(home: Path) -> Path:
     return home / "config" / "genesis.json"
 
 
-def _operators_path(home: Path) -> Path:
+def operators_path(home: Path) -> Path:
+    """The folder that has one folder of keys per operator."""
     return home / "config" / "operators"

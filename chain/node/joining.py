@@ -19,11 +19,14 @@ from chain.light.client import DEFAULT_OPTIONS, LightClient
 from chain.light.rpc import RpcClient
 from chain.node import home as node_home
 from chain.node.invitation import Invitation
+from chain.node.keys import OperatorKeys
 from chain.node.settings import RpcSettings, Settings
 from chain.wire.cometbft import Header
 from chain.wire.rfc3339 import parse_time
 
 RPC_TIMEOUT_S = 30.0
+OPERATOR = "operator"
+"""The folder of the keys that a joining node makes for itself; the name on the chain is chosen with the bond."""
 TRUST_DEPTH = 12_000
 """How far below the newest height an invitation trusts.
 
@@ -61,7 +64,9 @@ def join(
     p2p_port: int | None = None,
     now_ns: Callable[[], int] = time.time_ns,
 ) -> Header:
-    """Makes the home of a full node that will begin with a snapshot; returns the newest header that both nodes prove.
+    """Makes the home of a full node that will begin with a snapshot, and an operator's keys in it that may bond later.
+
+    Returns the newest header that both nodes prove.
 
     Raises Malformed for the string, Unavailable for nodes that do not answer, Refused `light_invalid` and
     `light_expired` for what does not verify. Nothing is written before all of it is verified.
@@ -93,7 +98,7 @@ def join(
         chain_id=invitation.chain_id,
         genesis_time_ns=parse_time(document["genesis_time"]),
         app_state=document["app_state"],
-        operators=(),
+        operators=[OperatorKeys.generate(OPERATOR)],
         settings=settings,
     )
     return newest

@@ -35,3 +35,16 @@ def locked(home: Path) -> Iterator[None]:
         file.write(f"{os.getpid()}\n")
         file.flush()
         yield
+
+
+def holder(home: Path) -> int | None:
+    """The process that holds the home, 0 if it does not say which; None when nobody does."""
+    try:
+        with (home / "data" / "LOCK").open("r") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return None
+    except BlockingIOError:
+        said = (home / "data" / "LOCK").read_text("ascii", "replace").strip()
+        return int(said) if said.isdecimal() else 0
+    except OSError:
+        return None

@@ -19,15 +19,18 @@ from litestar.status_codes import HTTP_200_OK, HTTP_500_INTERNAL_SERVER_ERROR
 
 from chain.errors import DccnError, Malformed
 from chain.node.rpc_params import Parameter, Value, from_json, from_uri
+from chain.web.json_rpc import (
+    INTERNAL_ERROR,
+    INVALID_PARAMS,
+    INVALID_REQUEST,
+    METHOD_NOT_FOUND,
+    PARSE_ERROR,
+    RpcError,
+    failure,
+    requests_of,
+    success,
+)
 
-PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS, INTERNAL_ERROR = -32700, -32600, -32601, -32602, -32603
-TITLES = {
-    PARSE_ERROR: "Parse error. Invalid JSON",
-    INVALID_REQUEST: "Invalid Request",
-    METHOD_NOT_FOUND: "Method not found",
-    INVALID_PARAMS: "Invalid params",
-    INTERNAL_ERROR: "Internal error",
-}
 URI_ID = -1
 MAX_BATCH = 100
 JSON = "application/json"
@@ -51,14 +54,6 @@ class RpcLimits:
     body_bytes: int = 1_000_000
 
 
-class RpcError(Exception):
-    """An answer with an error number; `data` says what was wrong."""
-
-    def __init__(self, code: int, data: str) -> None:
-        super().__init__(data)
-        self.code, self.data = code, data
-
-
 def rpc_application(routes: Mapping[str, Route], limits: RpcLimits) -> Litestar:
     """The ASGI application that serves `routes`."""
 
@@ -70,20 +65,20 @@ def rpc_application(routes: Mapping[str, Route], limits: RpcLimits) -> Litestar:
     def by_uri(name: FromPath[str], request: Request[Any, Any, Any]) -> Response[bytes]:
         route = routes.get(name)
         if route is None:
-            return _answer(_failure(URI_ID, RpcError(METHOD_NOT_FOUND, f"no method {name[:80]!r}")), 404)
+            return _answer(failure(URI_ID, RpcError(METHOD_NOT_FOUND, f"no method {name[:80]!r}")), 404)
         try:
-            return _answer(_success(URI_ID, _call(route, lambda: from_uri(route.parameters, request.query_params))))
+            return _answer(success(URI_ID, _call(route, lambda: from_uri(route.parameters, request.query_params))))
         except RpcError as error:
-            return _answer(_failure(URI_ID, error), HTTP_500_INTERNAL_SERVER_ERROR)
+            return _answer(failure(URI_ID, error), HTTP_500_INTERNAL_SERVER_ERROR)
 
     @post("/", status_code=HTTP_200_OK)
     async def by_json(request: Request[Any, Any, Any]) -> Response[bytes]:
         try:
             answers = _answers(routes, msgspec.json.decode(await request.body()))
         except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
-            return _answer(_failure(None, RpcError(PARSE_ERROR, str(error))), HTTP_500_INTERNAL_SERVER_ERROR)
+            return _answer(failure(None, RpcError(PARSE_ERROR, str(error))), HTTP_500_INTERNAL_SERVER_ERROR)
         except RpcError as error:
-            return _answer(_failure(None, error), HTTP_500_INTERNAL_SERVER_ERROR)
+            return _answer(failure(None, error), HTTP_500_INTERNAL_SERVER_ERROR)
         # As CometBFT does: nothing for notifications alone, and a single answer stands without its array.
         return _answer(answers if len(answers) > 1 else answers[0] if answers else None)
 
@@ -98,15 +93,7 @@ def rpc_application(routes: Mapping[str, Route], limits: RpcLimits) -> Litestar:
 
 def _answers(routes: Mapping[str, Route], content: Any) -> list[object]:
     """The answers to one JSON-RPC request or a batch; raises RpcError if any of it is none."""
-    requests: list[Any] = content if isinstance(content, list) else [content]
-    if len(requests) > MAX_BATCH:
-        raise RpcError(INVALID_REQUEST, f"a batch has at most {MAX_BATCH} requests, not {len(requests)}")
-    for request in requests:
-        if not isinstance(request, dict):
-            raise RpcError(PARSE_ERROR, "a request is an object")
-        if isinstance(request.get("id"), (bool, list, dict)):
-            raise RpcError(PARSE_ERROR, "id is a number or a string")
-    return [_respond(routes, request) for request in requests if request.get("id") is not None]
+    return [_respond(routes, request) for request in requests_of(content, MAX_BATCH)]
 
 
 def _respond(routes: Mapping[str, Route], request: Mapping[str, Any]) -> object:
@@ -115,9 +102,9 @@ def _respond(routes: Mapping[str, Route], request: Mapping[str, Any]) -> object:
     try:
         if route is None:
             raise RpcError(METHOD_NOT_FOUND, f"no method {str(name)[:80]!r}")
-        return _success(request["id"], _call(route, lambda: from_json(route.parameters, request.get("params"))))
+        return success(request["id"], _call(route, lambda: from_json(route.parameters, request.get("params"))))
     except RpcError as error:
-        return _failure(request["id"], error)
+        return failure(request["id"], error)
 
 
 def _call(route: Route, values: Callable[[], Mapping[str, Value]]) -> object:
@@ -131,16 +118,6 @@ def _call(route: Route, values: Callable[[], Mapping[str, Value]]) -> object:
         raise RpcError(INTERNAL_ERROR, str(error)) from None
 
 
-def _success(identifier: object, result: object) -> dict[str, object]:
-    return {"jsonrpc": "2.0", "id": identifier, "result": result}
-
-
-def _failure(identifier: object, error: RpcError) -> dict[str, object]:
-    """Without an id when the request had none that could be read."""
-    described = {"code": error.code, "message": TITLES[error.code], "data": error.data}
-    return {"jsonrpc": "2.0", **({} if identifier is None else {"id": identifier}), "error": described}
-
-
 def _answer(content: object, status: int = HTTP_200_OK) -> Response[bytes]:
     body = b"" if content is None else msgspec.json.encode(content)
     return Response(body, status_code=status, media_type=JSON)
@@ -148,9 +125,9 @@ def _answer(content: object, status: int = HTTP_200_OK) -> Response[bytes]:
 
 def _on_http_error(_: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
     """Wrong path, wrong verb, a body over the limit: a JSON-RPC error with HTTP's own status."""
-    return _answer(_failure(None, RpcError(INVALID_REQUEST, error.detail)), error.status_code)
+    return _answer(failure(None, RpcError(INVALID_REQUEST, error.detail)), error.status_code)
 
 
 def _on_exception(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     log.error("RPC %s failed", request.url.path, exc_info=error)
-    return _answer(_failure(None, RpcError(INTERNAL_ERROR, type(error).__name__)), HTTP_500_INTERNAL_SERVER_ERROR)
+    return _answer(failure(None, RpcError(INTERNAL_ERROR, type(error).__name__)), HTTP_500_INTERNAL_SERVER_ERROR)

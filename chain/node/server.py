@@ -27,7 +27,9 @@ from chain.node.cometbft import CometNode, running_cometbft
 from chain.node.halting import until_one_ends
 from chain.node.home import Home
 from chain.node.lock import locked
+from chain.node.measured import MeasuredApplication
 from chain.node.mempool import Mempool, MempoolLimits
+from chain.node.metrics import NodeMetrics
 from chain.node.rpc import RpcLimits, rpc_application
 from chain.node.rpc_methods import NodeIdentity, RpcMethods
 from chain.node.rpc_server import RpcServer, bind_again
@@ -36,7 +38,6 @@ from chain.web.listening import bind, url_of
 EMBEDDED = "embedded: one machine, no fault tolerance"
 CLOCK_TOLERANCE_NS = 60 * 10**9
 SIGNATURE_THREADS = 2
-RPC_PORT_FILE = "rpc-port"
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +96,11 @@ async def running(
         store = opened.enter_context(contextlib.closing(StateStore(home.data / "state")))
         blocks = opened.enter_context(contextlib.closing(BlockStore(home.data / "blocks")))
         check_clock(home, blocks, now_ns())
-        application = Application(
+        metrics = NodeMetrics(home.path)
+        metrics.is_node(home.genesis.chain_id, "embedded", home.settings.moniker)
+        opened.enter_context(metrics.served(home.settings.metrics.host, home.settings.metrics.port))
+        application = MeasuredApplication(
+            metrics,
             store,
             vrf_keys={keys.validator_address: keys.vrf_secret for keys in home.operators},
             kept_heights=home.settings.storage.history_heights,
@@ -188,7 +193,7 @@ def _engine(
 def _listening(home: Home, port: int | None) -> socket:
     rpc = home.settings.rpc
     if rpc.port_may_move and port is None:
-        return bind_again(rpc.host, rpc.port, home.data / RPC_PORT_FILE)
+        return bind_again(rpc.host, rpc.port, node_home.rpc_port_file(home))
     return bind(rpc.host, rpc.port if port is None else port, may_move=rpc.port_may_move)
 
 

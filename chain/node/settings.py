@@ -30,7 +30,10 @@ MAY_BE_ZERO = (
     "p2p.max_inbound",
     "p2p.max_outbound",
     "statesync.trust_height",
+    "metrics.port",
+    "metrics.cometbft_port",
 )
+LOG_FORMATS = ("plain", "json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,16 @@ class StorageSettings:
 class CometSettings:
     binary: str = ""
     log_level: str = "main:info,state:error,p2p:error,*:error"
+    log_format: str = "plain"
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsSettings:
+    """Where Prometheus finds what the node measures, and what CometBFT does; port 0 serves nothing."""
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    cometbft_port: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,18 +85,29 @@ class Settings:
     storage: StorageSettings = StorageSettings()
     p2p: PeerSettings = PeerSettings()  # noqa: RUF009  # frozen, so it may be shared
     cometbft: CometSettings = CometSettings()
+    metrics: MetricsSettings = MetricsSettings()
     statesync: StateSyncSettings = StateSyncSettings()  # noqa: RUF009  # frozen, too
 
     def __post_init__(self) -> None:
         if self.engine not in ENGINES:
             raise Malformed("usage", f"engine is {self.engine!r}, expected one of {', '.join(ENGINES)}")
-        for table, place in (("rpc", self.rpc), ("p2p", self.p2p)):
-            if not 0 <= place.port <= 65_535:
-                raise Malformed("usage", f"{table}.port is {place.port}, expected 0 to 65535")
+        places = (
+            ("rpc.port", self.rpc.port),
+            ("p2p.port", self.p2p.port),
+            ("metrics.port", self.metrics.port),
+            ("metrics.cometbft_port", self.metrics.cometbft_port),
+        )
+        for name, port in places:
+            if not 0 <= port <= 65_535:
+                raise Malformed("usage", f"{name} is {port}, expected 0 to 65535")
+        for name, host in (("rpc", self.rpc.host), ("p2p", self.p2p.host), ("metrics", self.metrics.host)):
             try:
-                ip_address(place.host)
+                ip_address(host)
             except ValueError:
-                raise Malformed("usage", f"{table}.host is {place.host!r}, expected an IP address") from None
+                raise Malformed("usage", f"{name}.host is {host!r}, expected an IP address") from None
+        if self.cometbft.log_format not in LOG_FORMATS:
+            expected = " or ".join(LOG_FORMATS)
+            raise Malformed("usage", f"cometbft.log_format is {self.cometbft.log_format!r}, expected {expected}")
         if 0 < self.storage.retained_blocks < MIN_RETAINED_BLOCKS:
             least = f"0 or at least {MIN_RETAINED_BLOCKS}"
             raise Malformed("usage", f"storage.retained_blocks is {self.storage.retained_blocks}, expected {least}")
@@ -180,8 +204,15 @@ trust_period_s = {settings.statesync.trust_period_s}
 [cometbft]
 # The program; empty takes the one that `make engines` brought, or the one on the PATH.
 binary = "{settings.cometbft.binary}"
-# What its log, cometbft/cometbft.log, tells.
+# What its log, cometbft/cometbft.log, tells, and how: "plain" or "json".
 log_level = "{settings.cometbft.log_level}"
+log_format = "{settings.cometbft.log_format}"
+
+[metrics]
+# Where Prometheus finds /metrics of this node, and CometBFT's own; port 0 serves nothing. docs/metrics.md lists them.
+host = "{settings.metrics.host}"
+port = {settings.metrics.port}
+cometbft_port = {settings.metrics.cometbft_port}
 """
 
 
@@ -213,6 +244,7 @@ def _numbers(settings: Settings) -> list[tuple[str, int]]:
         ("storage", settings.storage),
         ("p2p", settings.p2p),
         ("statesync", settings.statesync),
+        ("metrics", settings.metrics),
     )
     pairs = [
         (f"{table}.{each.name}", getattr(values, each.name)) for table, values in tables for each in fields(values)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from chain.crypto.address import device_id
-from chain.crypto.keys import PrivateKey, PublicKey
+from chain.crypto.keys import PublicKey, SigningKey
 from chain.errors import Malformed, Refused
 from chain.proofs.key_ids import key_id, record_key_id
 from chain.proofs.records import Record
@@ -70,7 +70,7 @@ class SignedDelegation:
         return self.delegation
 
 
-def sign_delegation(delegation: Delegation, identity: PrivateKey, chain_id: str) -> bytes:
+def sign_delegation(delegation: Delegation, identity: SigningKey, chain_id: str) -> bytes:
     """The delegation's COSE_Sign1 by the identity key."""
     body = Delegation.from_list(delegation.body()).body()
     return cose.sign(identity, key_id(identity.public), body, DELEGATION_TAG, chain_id)

@@ -10,6 +10,7 @@ client.wait(paid).state                                  # "committed", proven w
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from chain.wallet.settlement import Pacing, TransactionStatus
 from chain.wallet.trust import Trust, light_client
 from chain.wire.cometbft import ValidatorSet
 from chain.wire.deals import Deal, deal_key
+from chain.wire.governance import UPGRADE_KEY, Upgrade
 from chain.wire.operators import (
     OPERATORS_KEY,
     SEATS_KEY,
@@ -42,6 +44,7 @@ from chain.wire.operators import (
     unbonding_key,
     validator_key,
 )
+from chain.wire.payments import Multisig, OpenSpend, multisig_key, spend_key
 from chain.wire.state import (
     CLOCK_KEY,
     PARAMETERS_KEY,
@@ -88,7 +91,7 @@ class Proven(Generic[T]):
 class ChainClient:
     """One node, asked and never believed. Every query raises Unavailable `unreachable`, Refused `proof_invalid`,
     `light_invalid` or `light_expired`. Without `trust` the newest header that the node shows is believed once, and
-    remembered in `memory` if that is given; `own_word` tells.
+    remembered in `memory` if that is given; `own_word` tells. `tls` is as for `RpcClient`.
     """
 
     def __init__(
@@ -98,10 +101,11 @@ class ChainClient:
         *,
         memory: Path | None = None,
         pacing: Pacing | None = None,
+        tls: ssl.SSLContext | None = None,
         now_s: Callable[[], float] = time.monotonic,
         sleep_s: Callable[[float], None] = time.sleep,
     ) -> None:
-        self.rpc = RpcClient(rpc_url, RPC_TIMEOUT_S)
+        self.rpc = RpcClient(rpc_url, RPC_TIMEOUT_S, tls)
         trusted = light_client(self.rpc, trust, memory)
         self.light: LightClient = trusted.client
         self.trusted = trusted.note
@@ -156,6 +160,10 @@ class ChainClient:
             raise Refused("proof_invalid", f"at height {height} the chain has no parameters")
         return Proven(decode_parameters(value), height)
 
+    def upgrade(self) -> Proven[Upgrade | None]:
+        """From which height on other rules hold, or have held; None while those of the first chain are all there is."""
+        return self._entry(UPGRADE_KEY, Upgrade)
+
     def validators(self, height: int | None = None) -> Proven[ValidatorSet]:
         """Who signs the blocks of `height` (default: the newest), proven by validators_hash of its header."""
         header = self.light.update() if height is None else self.light.header(height)
@@ -194,6 +202,14 @@ class ChainClient:
     def deal(self, deal: bytes) -> Proven[Deal | None]:
         """Escrow, metered use and payments of a deal, by its id of 32 bytes."""
         return self._entry(deal_key(deal), Deal)
+
+    def multisig(self, account: bytes) -> Proven[Multisig | None]:
+        """Members, threshold, limit and the numbers of the open spends; None for an ordinary account."""
+        return self._entry(multisig_key(account), Multisig)
+
+    def open_spend(self, account: bytes, number: int) -> Proven[OpenSpend | None]:
+        """A spend of a multisig account that waits for more members."""
+        return self._entry(spend_key(account, number), OpenSpend)
 
     def revoked_device(self, device: bytes) -> Proven[RevokedDevice | None]:
         """The device as it was when it was last revoked; None if it never was."""

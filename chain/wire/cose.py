@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from chain.crypto.keys import Algorithm, PrivateKey, PublicKey
+from chain.crypto.keys import Algorithm, PublicKey, SigningKey
 from chain.errors import Malformed
 from chain.wire import cbor
 
@@ -43,7 +43,7 @@ class Envelope:
         return public.verify(to_be_signed(self.protected, self.payload, tag, chain_id), self.signature)
 
 
-def sign(key: PrivateKey, kid: bytes, payload: object, tag: str, chain_id: str) -> bytes:
+def sign(key: SigningKey, kid: bytes, payload: object, tag: str, chain_id: str) -> bytes:
     """The envelope's bytes; a payload that is not bytes already is encoded canonically."""
     content = payload if isinstance(payload, bytes) else cbor.encode(payload)
     protected = cbor.encode({_ALG: _ALGORITHM_IDS[key.algorithm], _KID: kid})

@@ -31,6 +31,13 @@ class Fields:
             self._refuse(f"needs a byte string of {length} bytes at position {at}")
         return value
 
+    def octets_upto(self, at: int, limit: int, *, least: int = 1) -> bytes:
+        """A byte string of `least` to `limit` bytes."""
+        value = self._items[at]
+        if type(value) is not bytes or not least <= len(value) <= limit:
+            self._refuse(f"needs a byte string of {least} to {limit} bytes at position {at}")
+        return value
+
     def text(self, at: int, limit_bytes: int) -> str:
         """A text of 1 to `limit_bytes` bytes of UTF-8."""
         value = self._items[at]

@@ -1,4 +1,4 @@
-"""Bodies of what two thirds of the stake decide: roles, parameters.
+"""Bodies of what two thirds of the stake decide: roles, parameters, upgrades.
 
 There is no separate vote: every operator that agrees sends the same content, and the transaction that makes two thirds
 carries it out.
@@ -13,11 +13,15 @@ from chain.crypto.address import ADDRESS_BYTES
 from chain.errors import Malformed
 from chain.wire.amounts import MAX_AMOUNT
 from chain.wire.fields import Fields
-from chain.wire.kinds import PARAMETER_CHANGE, ROLE, Content
+from chain.wire.kinds import PARAMETER_CHANGE, ROLE, UPGRADE, Content
+from chain.wire.state import Entry
 
 HUB_ROLE = "hub"
 MAX_CHANGES = 16
 MAX_NAME_BYTES = 64
+MAX_RULES = 1 << 32
+MAX_HEIGHT = (1 << 63) - 1
+UPGRADE_KEY = b"upgrade"
 
 
 class RoleChange(NamedTuple):
@@ -29,6 +33,25 @@ class RoleChange(NamedTuple):
     name: str
 
 
+class Plan(NamedTuple):
+    """`[rules, height]`: the ledger follows version `rules` from `height` on; `[0, 0]` takes a plan back."""
+
+    rules: int
+    height: int
+
+
+class Upgrade(Entry, frozen=True):
+    """What the state holds under `upgrade`: version `before` below `height`, version `rules` from it on."""
+
+    before: int
+    rules: int
+    height: int
+
+    def at(self, height: int) -> int:
+        """The version that the block at `height` follows."""
+        return self.rules if height >= self.height else self.before
+
+
 def role(grant: bool, address: bytes, name: str) -> Content:
     """Give or take the role of a hub."""
     return ROLE, [grant, HUB_ROLE, address, name]
@@ -37,6 +60,10 @@ def role(grant: bool, address: bytes, name: str) -> Content:
 def parameter_change(changes: dict[str, int]) -> Content:
     """`[[[name, value], …]]`, in ascending order of names."""
     return PARAMETER_CHANGE, [[[name, value] for name, value in sorted(changes.items())]]
+
+
+def upgrade(rules: int, height: int) -> Content:
+    return UPGRADE, [rules, height]
 
 
 def read_role(body: list[Any]) -> RoleChange:
@@ -56,3 +83,11 @@ def read_parameter_change(body: list[Any]) -> dict[str, int]:
     if not changes or any(left[0] >= right[0] for left, right in pairwise(changes)):
         raise Malformed("malformed", "changed parameters ascend by name, one value for each")
     return dict(changes)
+
+
+def read_upgrade(body: list[Any]) -> Plan:
+    fields = Fields(body, None, 2)
+    plan = Plan(fields.integer(0, 0, MAX_RULES), fields.integer(1, 0, MAX_HEIGHT))
+    if (plan.rules == 0) != (plan.height == 0):
+        raise Malformed("malformed", f"an upgrade is [rules, height], or [0, 0] to take one back, not {list(plan)}")
+    return plan

@@ -35,6 +35,11 @@ MULTISIG_SPEND = 31
 MULTISIG_APPROVE = 32
 DATA_CENTER_REVOKE = 33
 VESTING_RELEASE = 34
+BRIDGE_LOCK = 35
+BRIDGE_ATTEST = 36
+BRIDGE_PAUSE = 37
+BRIDGE_GUARDIANS = 38
+UPGRADE = 39
 
 TYPES: dict[int, str] = {
     BEACON: "beacon",
@@ -68,6 +73,11 @@ TYPES: dict[int, str] = {
     MULTISIG_APPROVE: "multisig_approve",
     DATA_CENTER_REVOKE: "data_center_revoke",
     VESTING_RELEASE: "vesting_release",
+    BRIDGE_LOCK: "bridge_lock",
+    BRIDGE_ATTEST: "bridge_attest",
+    BRIDGE_PAUSE: "bridge_pause",
+    BRIDGE_GUARDIANS: "bridge_guardians",
+    UPGRADE: "upgrade",
 }
 
 Content = tuple[int, list[Any]]

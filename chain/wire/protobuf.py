@@ -15,13 +15,14 @@ VARINT, FIXED64, BYTES = 0, 1, 2
 
 _SFIXED64 = Struct("<q")
 _MASK_64 = (1 << 64) - 1
+_ONE_BYTE = tuple(bytes((value,)) for value in range(0x80))
 
 
 def varint(value: int) -> bytes:
     """A base-128 varint; a negative value takes ten bytes, as int32 and int64 do on the wire."""
+    if 0 <= value < 0x80:
+        return _ONE_BYTE[value]
     value &= _MASK_64
-    if value < 0x80:
-        return bytes((value,))
     groups = bytearray()
     while value >= 0x80:
         groups.append(value & 0x7F | 0x80)

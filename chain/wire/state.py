@@ -118,7 +118,8 @@ class ServiceLevel(Entry, frozen=True):
 
     Counts are times S and decay by `count_kept_permille` each reward epoch, `work_uankr_h` and `fees_paid_uankr` are
     smoothed; epochs after `epoch` without a report have not been applied yet (the ledger applies them when it needs
-    the figures). `quality`, `credit` are out of S; `service_level` is what elections weigh with the bond.
+    the figures). `quality`, `credit` are out of S. Customers look at `quality` and `service_level`; rewards and
+    elections weigh `proven_quality` and `proven_level`, which leave out all that an owner could buy from itself.
     """
 
     devices: int
@@ -142,6 +143,8 @@ class ServiceLevel(Entry, frozen=True):
     quality: int
     credit: int
     service_level: int
+    proven_quality: int
+    proven_level: int
 
 
 class ProviderReward(Entry, frozen=True):
@@ -254,8 +257,8 @@ class EpochSummary(Entry, frozen=True):
 class Supply(Entry, frozen=True):
     """The parts whose sum is the constant supply.
 
-    `bonds_atto` holds what is unbonding too, `escrow_atto` deals and bonds of challenges; `reserved` are the shares
-    that no account holds yet.
+    `bonds_atto` holds what is unbonding too, `escrow_atto` deals and bonds of challenges, `bridged_…` what may exist in
+    ANKR's forms on other chains; `reserved` are the shares that no account holds yet.
     """
 
     accounts_atto: int
@@ -264,13 +267,16 @@ class Supply(Entry, frozen=True):
     reward_pool_atto: int
     payable_atto: int
     escrow_atto: int
+    bridged_bep2_atto: int
+    bridged_erc20_atto: int
     reserved: tuple[tuple[str, int], ...]
 
     @property
     def total_atto(self) -> int:
         held = self.accounts_atto + self.bonds_atto + self.escrow_atto
+        bridged = self.bridged_bep2_atto + self.bridged_erc20_atto
         pools = self.mining_atto + self.reward_pool_atto + self.payable_atto
-        return held + pools + sum(amount for _, amount in self.reserved)
+        return held + bridged + pools + sum(amount for _, amount in self.reserved)
 
 
 class Clock(Entry, frozen=True):

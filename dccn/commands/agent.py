@@ -79,9 +79,26 @@ def enrol(
 def status(home: Home = None, as_json: Json = False) -> None:
     """Show whether this machine is enrolled, connected, proving and paid."""
     from appliance.agent import status as agent_status
+    from appliance.doctor.sentences import ailments
 
     document = agent_status.read(home or data_home("agent"))
-    emit(document, listed(document), as_json=as_json)
+    emit(document, listed({**document, "problems": list(ailments(document))}), as_json=as_json)
+
+
+@app.command()
+def accept(
+    report: Annotated[Path, typer.Argument(help="The report that the hardware tests wrote with --report.")],
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Sign the report of this machine's hardware tests and bring it to the hub. Exits 1 for a report of failures."""
+    from appliance.acceptance.delivery import deliver
+
+    noted = deliver(load(home, None, None, None, False, None), report)
+    counts = ", ".join(f"{noted[name]} {name}" for name in ("passed", "failed", "skipped"))
+    emit({"ok": noted["is_passed"], **noted}, f"the hub has it: {counts}", as_json=as_json)
+    if not noted["is_passed"]:
+        raise typer.Exit(1)
 
 
 def load(

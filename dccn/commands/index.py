@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import threading
-from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,14 +24,20 @@ app = typer.Typer(
 )
 
 Database = Annotated[
-    Path | None,
-    typer.Option("--db", metavar="FILE", help="The index. [default: ~/.local/share/dccn/index/history.sqlite]"),
+    str | None,
+    typer.Option(
+        "--db",
+        metavar="FILE|URL",
+        help="The index: a file or postgresql://USER@HOST/DATABASE. "
+        "[default: ~/.local/share/dccn/index/history.sqlite]",
+    ),
 ]
 PAUSE_S, PAUSE_MAX_S = 0.5, 30.0
 
 
-def index_file(chosen: Path | None) -> Path:
-    return chosen or data_home("index") / "history.sqlite"
+def index_place(chosen: str | None) -> str:
+    """The path or URL of the index."""
+    return chosen or str(data_home("index") / "history.sqlite")
 
 
 @app.command()
@@ -48,17 +53,21 @@ def run(
 ) -> None:
     """Follow a node into the index until stopped; may be killed at any time and goes on where it was."""
     from chain.history.indexer import Indexer
-    from chain.history.schema import open_index
+    from chain.history.store import open_index
     from chain.light.rpc import RpcClient
     from chain.wallet.trust import Trust
 
     named = None if trust is None else Trust.parse(trust)
-    path = index_file(db)
+    index = open_index(index_place(db))
     vouched = None if named is None else (named.height, named.hash)
-    indexer = Indexer(RpcClient(rpc, timeout_s=30.0), open_index(path), vouched)
+    indexer = Indexer(RpcClient(rpc, timeout_s=30.0), index, vouched)
     stop = stopped_by_signals()
 
+    wait_s = PAUSE_S
+
     def told(progress: Progress) -> None:
+        nonlocal wait_s
+        wait_s = PAUSE_S
         if as_json:
             event = {
                 "event": "indexed",
@@ -70,7 +79,6 @@ def run(
         else:
             note(f"indexed to height {progress.height} of {progress.newest}")
 
-    wait_s = PAUSE_S
     while not stop.is_set():
         try:
             indexer.follow(told, lambda: not once and not stop.wait(PAUSE_S))
@@ -82,23 +90,25 @@ def run(
             stop.wait(wait_s)
             wait_s = min(PAUSE_MAX_S, wait_s * 2)
     if once:
-        emit(
-            {"ok": True, "db": str(path), "height": indexer.height}, f"{path}: height {indexer.height}", as_json=as_json
-        )
+        height = indexer.height
+        emit({"ok": True, "db": index.name, "height": height}, f"{index.name}: height {height}", as_json=as_json)
 
 
 @app.command()
 def serve(
     db: Database = None,
+    rpc: Annotated[
+        str | None, typer.Option(help="RPC address of a node: pages also show, proven, what the state says now.")
+    ] = None,
     listen: Annotated[str, typer.Option(metavar="ADDRESS", help="Where the page listens.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8090,
     as_json: Json = False,
 ) -> None:
     """Show the index as plain pages: blocks, transactions, addresses, devices, deals."""
-    from chain.history.page import page_server
-    from chain.history.schema import read_index
+    from chain.history.explorer.server import page_server
+    from chain.history.store import read_index
 
-    server = page_server(read_index(index_file(db)), listen, port)
+    server = page_server(read_index(index_place(db)), listen, port, rpc)
     stop = stopped_by_signals()
     threading.Thread(target=server.serve_forever, daemon=True).start()
     url = f"http://{listen}:{server.server_address[1]}"

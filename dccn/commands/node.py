@@ -118,12 +118,17 @@ def join(
     as_json: Json = False,
 ) -> None:
     """Make a full node of the string's network, begin with a verified snapshot, and follow."""
+    from chain.crypto import address
+    from chain.node import home as node_home
     from chain.node import joining, server
 
     chosen = home or data_home("node")
     newest = joining.join(chosen, string, moniker=moniker, rpc_port=rpc_port, p2p_port=p2p_port)
+    account = address.encode(address.address(node_home.load(chosen).operators[0].account.public))
     result = {"ok": True, "home": str(chosen), "chain_id": newest.chain_id, "verified_height": newest.height}
+    result["operator"] = account
     what = f"joined chain {newest.chain_id}, verified up to height {newest.height}, in {chosen}"
+    what += f"\nits operator's account is {account}; to produce blocks, fund it and run dccn node bond"
     if not start:
         emit(result, f"{what}; start it: dccn node run --home {chosen}", as_json=as_json)
         return

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
-from collections.abc import Callable, Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +11,7 @@ from typing import Annotated
 import typer
 
 from chain.errors import Faulty, Malformed, Unavailable
-from dccn.output import Json, emit, hex_bytes, read_input
+from dccn.output import Json, emit, hex_bytes, progress_bar, read_input
 
 app = typer.Typer(
     no_args_is_help=True, help="Proofs of compute (PoG): make one, check one, or see what this machine would earn."
@@ -148,15 +146,3 @@ def bench(
     emit({"ok": result.verified, "evidence_level": level, **document}, text, as_json=as_json)
     if not result.verified:
         raise typer.Exit(1)
-
-
-@contextlib.contextmanager
-def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on stderr while something long runs; hidden where stderr is not a terminal."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from chain.errors import Malformed, Refused
-from dccn.commands.index import Database, index_file
+from dccn.commands.index import Database, index_place
 from dccn.output import Json, emit, hex_bytes
 from dccn.wallets import DEFAULT_NODE, Rpc, Somebody, TrustedHeader, WalletHome, book_in, chain_at
 
@@ -160,6 +160,22 @@ def parameters(
 
 
 @app.command()
+def upgrade(
+    rpc: Rpc = DEFAULT_NODE, trust: TrustedHeader = None, wallet: WalletHome = None, as_json: Json = False
+) -> None:
+    """Which version of the ledger's rules holds, and from which height on another one will."""
+    client = chain_at(rpc, trust, wallet)
+    found = client.upgrade()
+    if found.value is None:
+        tell(client, {"rules": 1, "planned": None}, found.height, "rules 1, and no upgrade was ever planned", as_json)
+        return
+    rules = found.value.at(found.height)
+    planned = None if rules == found.value.rules else {"rules": found.value.rules, "height": found.value.height}
+    later = f"; rules {planned['rules']} from height {planned['height']} on" if planned else ""
+    tell(client, {"rules": rules, "planned": planned}, found.height, f"rules {rules}{later}", as_json)
+
+
+@app.command()
 def validators(
     height: Annotated[int | None, typer.Option(min=1, help="Of this height. [default: the newest]")] = None,
     rpc: Rpc = DEFAULT_NODE,
@@ -217,20 +233,20 @@ def history(
     as_json: Json = False,
 ) -> None:
     """What happened, from the index of dccn node index run; codes and transactions were proven when it was written."""
-    from chain.history.schema import read_index
     from chain.history.search import History
     from chain.history.shown import block_document, happening_document, line
+    from chain.history.store import read_index
 
     asked = {"address": who, "tx": tx, "height": height, "device": device, "deal": deal}
     if sum(value is not None for value in asked.values()) != 1:
         raise Malformed("usage", "dccn query history takes one of ADDRESS, --tx, --height, --device and --deal")
-    path = index_file(db)
-    found = History(read_index(path))
+    index = read_index(index_place(db))
+    found = History(index)
     if height is not None:
         block = found.by_height(height)
         if block is None:
             raise Refused(
-                "height_unknown", f"the index {path} goes from height {found.range()[0]} to {found.range()[1]}"
+                "height_unknown", f"the index {index.name} goes from height {found.range()[0]} to {found.range()[1]}"
             )
         shown = block_document(block)["happenings"]
     elif tx is not None:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from chain.errors import Malformed, Refused, Unavailable
-from dccn.output import Json, emit, hex_bytes, note, read_json
+from chain.errors import Malformed, Refused
+from dccn.output import Json, emit, hex_bytes, note, read_input, read_json
+from dccn.sending import POLL_S, TIMEOUT_S, Fee, Paying, Timeout, Wait, finish, report, sign_and_send, told
 from dccn.wallets import (
     DEFAULT_NODE,
     PasswordFile,
@@ -23,8 +24,6 @@ from dccn.wallets import (
 )
 
 if TYPE_CHECKING:
-    from chain.wallet.client import ChainClient
-    from chain.wallet.settlement import TransactionStatus
     from chain.wire.transactions import Transaction
 
 app = typer.Typer(
@@ -34,11 +33,7 @@ app = typer.Typer(
 
 From = Annotated[str, typer.Argument(metavar="FROM", help="The wallet that pays, by name.")]
 Amount = Annotated[str, typer.Argument(metavar="AMOUNT", help="Decimal ANKR, such as 12.5.")]
-Fee = Annotated[str | None, typer.Option(help="Decimal ANKR. [default: the least that the chain takes]")]
 Hash = Annotated[str, typer.Argument(metavar="HASH", help="64 hex digits.")]
-Timeout = Annotated[float, typer.Option(min=0, max=86_400, help="Seconds to wait for the proof of its end.")]
-Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until a block holds it and its result is proven.")]
-TIMEOUT_S = 60.0
 
 
 @app.command()
@@ -67,32 +62,75 @@ def send(
     fee_atto = None if fee is None else parse_ankr(fee)
     secret = unlock(book, sender, password_file)
     client = chain_at(rpc, trust, wallet)
-    outbox = outbox_in(wallet)
-    with outbox.alone():
-        from chain.wallet.outbox import Sent, same_payment
-
-        account = book.get(sender).address
-        proven = client.account(account)
-        nonce = outbox.next_nonce(account, client.chain_id, proven.value.nonce, proven.height)
-        unsigned = client.build(secret.key.public, transfer(recipient, atto), nonce=nonce, fee=fee_atto)
-        before = None if once is None else outbox.paid_under(once, client.chain_id)
-        if before is not None:
-            signed = same_payment(before, unsigned).transaction
-        else:
-            client.check_funds(unsigned, atto)
-            signed = client.sign(secret.key, unsigned)
-            outbox.put(Sent(client.chain_id, signed, once))
-    try:
-        client.send(signed)
-    except Refused:
-        if before is None:
-            outbox.forget(signed.hash)
-        if before is None or not wait:
-            raise
-    except Unavailable:
-        note(f"dccn: {signed.hash.hex()} is signed and may have arrived; dccn tx wait {signed.hash.hex()} goes on.")
-        raise
+    content = transfer(recipient, atto)
+    signed = sign_and_send(
+        client, outbox_in(wallet), secret.key, content, spends=atto, fee=fee_atto, once=once, settle=wait
+    )
     finish(client, signed, wait, timeout, as_json)
+
+
+@app.command()
+def send_many(
+    sender: From,
+    payments: Annotated[str, typer.Argument(metavar="FILE|-", help="A line for each: ADDRESS|NAME,AMOUNT.")],
+    fee: Fee = None,
+    wait: Wait = True,
+    timeout: Timeout = TIMEOUT_S,
+    password_file: PasswordFile = None,
+    rpc: Rpc = DEFAULT_NODE,
+    trust: TrustedHeader = None,
+    wallet: WalletHome = None,
+    as_json: Json = False,
+) -> None:
+    """Send to up to 1 000 recipients in one transaction: all are paid, or none."""
+    from chain.wire.payments import multi_send
+
+    paying = Paying(sender, fee, wait, timeout, password_file, rpc, trust, wallet, as_json)
+    rows = read_payments(payments, paying)
+    paying.send(multi_send(rows), sum(atto for _, atto in rows))
+
+
+@app.command()
+def donate(
+    sender: From,
+    amount: Amount,
+    memo: Annotated[str | None, typer.Option(help="A few words that stay on the chain.")] = None,
+    fee: Fee = None,
+    wait: Wait = True,
+    timeout: Timeout = TIMEOUT_S,
+    password_file: PasswordFile = None,
+    rpc: Rpc = DEFAULT_NODE,
+    trust: TrustedHeader = None,
+    wallet: WalletHome = None,
+    as_json: Json = False,
+) -> None:
+    """Give to the reward pool, which the next reward epoch shares out."""
+    from chain.wire.payments import donation
+    from chain.wire.transactions import parse_ankr
+
+    atto = parse_ankr(amount)
+    paying = Paying(sender, fee, wait, timeout, password_file, rpc, trust, wallet, as_json)
+    paying.send(donation(atto, memo), atto)
+
+
+@app.command()
+def release(
+    sender: From,
+    number: Annotated[int, typer.Argument(min=0, help="The vesting's number in the genesis document, from 0 on.")],
+    fee: Fee = None,
+    wait: Wait = True,
+    timeout: Timeout = TIMEOUT_S,
+    password_file: PasswordFile = None,
+    rpc: Rpc = DEFAULT_NODE,
+    trust: TrustedHeader = None,
+    wallet: WalletHome = None,
+    as_json: Json = False,
+) -> None:
+    """Have what has vested paid out to whom the genesis names; anybody may."""
+    from chain.wire.vesting import vesting_release
+
+    paying = Paying(sender, fee, wait, timeout, password_file, rpc, trust, wallet, as_json)
+    paying.send(vesting_release(number))
 
 
 @app.command()
@@ -218,60 +256,6 @@ def wait(
     report(client, found, None, as_json)
 
 
-POLL_S = 0.2
-
-
-def finish(client: ChainClient, signed: Transaction, wait: bool, timeout_s: float, as_json: bool) -> None:
-    """Wait if wanted, and tell; without waiting, being taken by the node is success."""
-    if wait:
-        report(client, client.wait(signed, timeout_s), signed, as_json)
-        return
-    result = {"ok": True, "hash": signed.hash.hex(), "state": "sent", **told(signed)}
-    emit(result, f"sent {signed.hash.hex()}; dccn tx wait {signed.hash.hex()} tells its end", as_json=as_json)
-
-
-def report(client: ChainClient, found: TransactionStatus, signed: Transaction | None, as_json: bool) -> None:
-    """Print what is proven; exit code 1 unless the transaction did what it says."""
-    transaction = found.transaction or signed
-    result = {
-        "ok": found.state == "committed",
-        "hash": found.hash.hex(),
-        "state": found.state,
-        "height": found.height,
-        "index": found.index,
-        "code": found.code_name or None,
-        "log": found.log,
-        **(told(transaction) if transaction else {}),
-        "trusted": client.trusted,
-    }
-    where = f" at height {found.height}" if found.height else ""
-    why = f": {found.code_name}: {found.log}" if found.code_name else ""
-    lines = [f"{found.state}{where}{why}  {found.hash.hex()}"]
-    lines += [f"  {label:<20} {value}" for label, value in (told(transaction) if transaction else {}).items()]
-    emit(result, "\n".join(lines), as_json=as_json)
-    if not result["ok"]:
-        raise typer.Exit(1)
-
-
-def told(transaction: Transaction) -> dict[str, Any]:
-    """A transaction in words, read from its bytes and from nothing else."""
-    from chain.crypto import address
-    from chain.wire.bodies import read_transfer
-    from chain.wire.transactions import TRANSFER, TYPES, format_ankr
-
-    shown: dict[str, Any] = {
-        "type": TYPES.get(transaction.type, str(transaction.type)),
-        "from": address.encode(address.address(transaction.sender)),
-    }
-    if transaction.type == TRANSFER:
-        to, amount = read_transfer(transaction.body)
-        shown |= {"to": address.encode(to), "amount": format_ankr(amount)}
-    shown |= {"fee": format_ankr(transaction.fee), "nonce": transaction.nonce}
-    if transaction.fee_payer is not None:
-        shown["fee_payer"] = address.encode(address.address(transaction.fee_payer))
-    return shown | {"valid_until_height": transaction.valid_until_height}
-
-
 def envelope_of(chain_id: str, transaction: Transaction) -> dict[str, Any]:
     """A transaction on its way between machines; only `chain_id` and `transaction` are read back."""
     return {
@@ -293,3 +277,22 @@ def read_envelope(source: str) -> tuple[str, Transaction]:
     if envelope.get("dccn_transaction") != 1 or not isinstance(chain_id, str) or not isinstance(raw, str):
         raise Malformed("malformed", f"{source!r} is not what dccn tx prepare prints")
     return chain_id, decode(hex_bytes(raw, f"transaction in {source!r}"))
+
+
+def read_payments(source: str, paying: Paying) -> list[tuple[bytes, int]]:
+    """Recipients and amounts in atto; Malformed names the line that is wrong."""
+    from chain.errors import DccnError
+    from chain.wire.transactions import parse_ankr
+
+    found = []
+    for number, line in enumerate(read_input(source).decode("utf-8", "replace").splitlines(), 1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        who, comma, amount = (part.strip() for part in line.partition(","))
+        try:
+            if not comma:
+                raise Malformed("malformed", "there is no comma between address and amount")
+            found.append((paying.resolve(who), parse_ankr(amount)))
+        except DccnError as error:
+            raise Malformed("malformed", f"{source}, line {number}: {error.message}") from None
+    return found

@@ -81,6 +81,49 @@ def test_an_election_seats_each_key_once_within_every_limit(seed: bytes, field: 
     assert drawn == elect(seed, list(reversed(field)), seats, [])
 
 
+@given(st.binary(min_size=32, max_size=32), fields, st.integers(0, 60), st.data())
+def test_the_draw_is_the_walk_over_prefix_sums_that_the_formula_says(
+    seed: bytes, field: list[Operator], seats: int, data: st.DataObject
+) -> None:
+    keys = [(operator.id, key) for operator in field for key in range(operator.keys)]
+    seated = data.draw(st.lists(st.sampled_from(keys), unique=True, max_size=10)) if keys else []
+    assert elect(seed, field, seats, seated) == by_the_book(seed, field, seats, seated)
+
+
+def by_the_book(
+    seed: bytes, field: list[Operator], seats: int, seated: list[tuple[bytes, int]]
+) -> list[tuple[bytes, int]]:
+    """docs/economics.md word by word, without regard to what it costs."""
+    taken, drawn, counter = set(seated), [], 0
+
+    def room(operator: Operator) -> int:
+        own = sum(holder == operator.id for holder, _ in taken)
+        free = sum((operator.id, key) not in taken for key in range(operator.keys))
+        return min(max(1, seats // 10) - own, free)
+
+    def below(limit: int) -> int:
+        nonlocal counter
+        while True:
+            number = int.from_bytes(sha256(b"slsbft/elect" + seed + counter.to_bytes(8, "big")).digest(), "big")
+            counter += 1
+            if number < (1 << 256) - (1 << 256) % limit:
+                return number % limit
+
+    while len(seated) + len(drawn) < seats:
+        pool = [o for o in sorted(field, key=lambda o: o.id) if weight(o.service_level, o.bond) and room(o) > 0]
+        if not pool:
+            break
+        point = below(sum(weight(o.service_level, o.bond) for o in pool))
+        for operator in pool:
+            if point < weight(operator.service_level, operator.bond):
+                break
+            point -= weight(operator.service_level, operator.bond)
+        seat = (operator.id, next(key for key in range(operator.keys) if (operator.id, key) not in taken))
+        taken.add(seat)
+        drawn.append(seat)
+    return drawn
+
+
 @given(st.integers(0, 10**12), st.integers(0, 10**27), st.integers(2, 1000))
 def test_splitting_an_identity_never_gains_weight(service_level: int, bond: int, parts: int) -> None:
     split = parts * weight(service_level // parts, bond // parts)

@@ -9,11 +9,13 @@ from dataclasses import replace
 from nacl.bindings import crypto_sign_open
 
 from chain.crypto.keys import PrivateKey
+from chain.crypto.sparse import SparseTree
 from chain.light.step import LightBlock, TrustedState, TrustOptions, verify
 from chain.wire.cometbft import BlockID, Commit, CommitSig, Header, PartSetHeader, SignedHeader, Validator, ValidatorSet
 from tools.bench.measure import Row, interleaved
 
-VALIDATORS = 100
+VALIDATORS, FEWER = 100, 21
+ACCOUNTS = 200_000
 CHAIN_ID = "bench"
 SECOND_NS = 10**9
 
@@ -40,6 +42,12 @@ def rows() -> Iterator[Row]:
     name = f"light client: skip to a header of {VALIDATORS} validators"
     yield Row(name, taken * 1_000, "ms CPU", aim=("<=", 6.0))
     yield Row("the same against bare signatures", taken * 1_000, "ms CPU", f"{needed} verifications, ms", limit * 1_000)
+    path = SparseTree((b"account/%d" % number, b"value") for number in range(ACCOUNTS)).prove(b"account/1").encode()
+    for count, most in ((VALIDATORS, 12_288), (FEWER, 5_120)):
+        some = ValidatorSet(validators.validators[:count])
+        header = signed_header(50, keys, some)
+        size = len(header.header.encode()) + len(header.commit.encode()) + len(path)
+        yield Row(f"a proof of a balance at {count} validators: header, commit, path", size, "bytes", aim=("<=", most))
 
 
 def signed_header(height: int, keys: list[PrivateKey], validators: ValidatorSet) -> SignedHeader:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
-from chain.consensus.simulator import Conditions, Simulation
+from chain.consensus.conditions import Conditions
+from chain.consensus.simulator import Simulation
 from tools.bench.measure import Row, cpu_seconds
 
 HEIGHTS = 2_000

@@ -10,8 +10,10 @@ from nacl.bindings import crypto_sign_open
 from chain.crypto import vrf
 from chain.crypto.address import address, validator_address
 from chain.crypto.keys import PrivateKey
+from chain.ledger import overlay
 from chain.ledger.genesis import Genesis, build_demo_app_state
 from chain.ledger.machine import BlockInput, execute_block, init_chain
+from chain.wire import transactions
 from chain.wire.amounts import ANKR
 from chain.wire.bodies import transfer
 from chain.wire.transactions import sign
@@ -47,6 +49,9 @@ def rows() -> Iterator[Row]:
     public = senders[0].public.x
 
     def ours() -> None:
+        transactions._decode_small.cache_clear()  # as if no CheckTx had read them before
+        overlay._account.cache_clear()
+        overlay._account_bytes.cache_clear()
         outcome = execute_block(MemoryState(state), block)
         assert all(result.ok for result in outcome.results), outcome.results[0]
 

@@ -61,6 +61,7 @@ class CometConfiguration:
     """All that `config.toml` is made of. Paths are absolute; intervals are the chain's parameters.
 
     `consensus_key` is None for a node without an operator: CometBFT then makes a key that never gets a seat.
+    `metrics` is the host:port where CometBFT serves its own, empty for nowhere.
     """
 
     folder: Path
@@ -81,6 +82,8 @@ class CometConfiguration:
     mempool_cache_size: int
     statesync: StateSyncSettings = StateSyncSettings()
     log_level: str = "main:info,state:error,p2p:error,*:error"
+    log_format: str = "plain"
+    metrics: str = ""
 
 
 def prepare(configuration: CometConfiguration) -> str:
@@ -117,7 +120,7 @@ def render(c: CometConfiguration) -> str:
             "abci": "socket",
             "db_backend": "goleveldb",
             "log_level": c.log_level,
-            "log_format": "plain",
+            "log_format": c.log_format,
             "genesis_file": str(c.genesis),
             "priv_validator_key_file": str(c.consensus_key or own_key),
             "priv_validator_state_file": "data/priv_validator_state.json",
@@ -166,7 +169,7 @@ def render(c: CometConfiguration) -> str:
             "discovery_time": "5s",
         },
         "tx_index": {"indexer": "kv"},
-        "instrumentation": {"prometheus": False},
+        "instrumentation": {"prometheus": bool(c.metrics), "prometheus_listen_addr": c.metrics},
     }
     head = "# Written by dccn at every start; change the settings in the node's own config.toml.\n"
     return head + "\n".join(_table(name, values) for name, values in tables.items())

@@ -196,4 +196,4 @@ def _proof_op(operation: ProofOp) -> bytes:
 
 
 def _text(number: int, text: str) -> bytes:
-    return bytes_field(number, text.encode())
+    return bytes_field(number, text.encode()) if text else b""

@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -39,12 +40,20 @@ class Supervisor:
     """Keeps one CometBFT running while `run` runs. Everything happens on the event loop's thread.
 
     `command` is the whole command line; output goes to the end of `log_file`, which is turned over at a start.
+    `on_death` is called whenever the process ended by itself.
     """
 
-    def __init__(self, command: list[str], log_file: Path, policy: RestartPolicy | None = None) -> None:
+    def __init__(
+        self,
+        command: list[str],
+        log_file: Path,
+        policy: RestartPolicy | None = None,
+        on_death: Callable[[], None] = lambda: None,
+    ) -> None:
         self._command = command
         self._log_file = log_file
         self._policy = policy or RestartPolicy()
+        self._on_death = on_death
         self._process: subprocess.Popen[bytes] | None = None
         self.deaths = 0
 
@@ -62,6 +71,7 @@ class Supervisor:
                 begun_s = clock_s()
                 status = await self._live()
                 self.deaths += 1
+                self._on_death()
                 if clock_s() - begun_s >= self._policy.settled_s:
                     early, pause_s = 0, self._policy.first_pause_s
                 early += 1

@@ -74,6 +74,14 @@ def test_what_the_log_answers_is_not_done_again() -> None:
     assert replay(new_core(), [START, proposal, prevote(b"b")]) == [BroadcastVote(PREVOTE, 1, 0, V)]
 
 
+def test_an_echo_of_an_earlier_height_answers_nothing() -> None:
+    proposal = ProposalReceived(Proposal(1, 0, V, -1, b"a"), True)
+    echo = VoteReceived(Vote(PREVOTE, 0, 0, V, b"a"))
+    old = ProposalReceived(Proposal(0, 0, V, -1, b"a"), True)
+    assert replay(new_core(), [START, proposal, echo]) == [BroadcastVote(PREVOTE, 1, 0, V)]
+    assert replay(new_core(), [START, old]) == [GetValue(1, 0)]
+
+
 def test_timers_of_the_present_round_are_armed_again() -> None:
     timeouts = Timeouts()
     waiting = ScheduleTimeout(Step.PROPOSE, 1, 0, timeouts.propose_ms)

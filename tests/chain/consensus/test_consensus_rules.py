@@ -28,6 +28,7 @@ from chain.consensus.messages import (
     Vote,
     VoteReceived,
 )
+from chain.consensus.votes import MAX_VALUES_PER_VOTER
 
 ME, ANN, BOB, EVE = b"me", b"ann", b"bob", b"eve"
 VALIDATORS = ((ME, 1), (ANN, 1), (BOB, 1), (EVE, 1))
@@ -366,6 +367,17 @@ def test_floods_of_later_rounds_and_heights_are_bounded() -> None:
         seat.core.step(VoteReceived(Vote(PREVOTE, 2, round_, V, EVE)))
         seat.core.step(VoteReceived(Vote(PREVOTE, 9, round_, V, EVE)))
     assert len(seat.core.early) == MAX_EARLY_MESSAGES_PER_SENDER
+
+
+def test_a_flood_of_votes_does_not_hide_the_one_with_which_others_decided() -> None:
+    seat = Seat()
+    seat.proposal(0, V)
+    for number in range(100):
+        seat.votes(PRECOMMIT, 0, b"flood %d" % number, EVE)
+    assert len(seat.core._log.precommits.by_value) == MAX_VALUES_PER_VOTER
+    # As long as no honest voter can have named the value, it is one more of the flood.
+    assert seat.votes(PRECOMMIT, 0, V, EVE, ANN) == []
+    assert [type(e) for e in seat.votes(PRECOMMIT, 0, V, BOB, EVE)] == [ScheduleTimeout, Decide]
 
 
 def test_a_flood_of_proposals_does_not_hide_the_one_that_was_decided() -> None:

@@ -84,7 +84,9 @@ class Disk:
             same = next((i for i, (a, b) in enumerate(zip(now, durable, strict=False)) if a != b), 0)
             same = same or min(len(now), len(durable))
             kept = now[: self.dice.randint(same, len(now))]
-            path.write_bytes(kept + durable[len(kept) :] if self.dice.random() < 0.5 else kept)
+            left = kept + durable[len(kept) :] if self.dice.random() < 0.5 else kept
+            path.write_bytes(left)
+            self._durable[path] = left
 
 
 class SmallApplication:

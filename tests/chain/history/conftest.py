@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +15,7 @@ from chain.wallet.client import ChainClient
 from chain.wallet.settlement import Pacing, TransactionStatus
 from chain.wire.transactions import ANKR
 from tests.chain.node.conftest import HUB, NodeUnderTest, node
+from tests.postgresql import Cluster, cluster
 
 __all__ = ["node"]
 
@@ -33,4 +37,35 @@ def past(node: NodeUnderTest) -> Past:
     for sent in [client.transfer(alice, address(HUB.public), ANKR) for _ in range(3)]:
         assert client.wait(sent).state == "committed"
     node.next_blocks(30)
+    # Epochs end by the clock, blocks are made as fast as the machine can: on a quick one 30 of them may hold no end.
+    while not any(paid_at(node, height) for height in range(2, node.rpc.status().height)):
+        node.next_blocks(5)
     return Past(node, alice, paid, node.rpc.status().height)
+
+
+def paid_at(node: NodeUnderTest, height: int) -> bool:
+    """Whether an epoch's rewards were paid in this block."""
+    return any(kind == "reward_epoch" for kind, _ in node.rpc.block_results(height).events)
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Cluster]:
+    with cluster() as running:
+        yield running
+
+
+_databases = count()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def new_place(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], str]:
+    """Where a new index may be, on each of the two databases."""
+    if request.param == "sqlite":
+        return lambda: str(tmp_path / f"index{next(_databases)}.sqlite")
+    server: Cluster = request.getfixturevalue("postgresql")
+    return lambda: server.create(f"index{next(_databases)}")
+
+
+@pytest.fixture
+def place(new_place: Callable[[], str]) -> str:
+    return new_place()

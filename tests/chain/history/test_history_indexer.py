@@ -2,50 +2,47 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import sqlite3
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from chain.crypto.address import address
 from chain.errors import Faulty, Malformed, Refused
+from chain.history import indexer
 from chain.history.indexer import Indexer, Progress
-from chain.history.schema import open_index, read_index
+from chain.history.rows import storable, write_block
+from chain.history.schema import about, blocks, events, mentions, transactions
 from chain.history.search import History
 from chain.history.shown import happening_document
-from chain.light.rpc import RpcClient
+from chain.history.store import open_index, read_index
+from chain.light.rpc import BlockResults, RpcClient
 from tests.chain.history.conftest import Past
 from tests.chain.node.conftest import HUB
 
 
-def index_to(path: Path, url: str, height: int, batch_blocks: int = 7) -> Indexer:
-    indexer = Indexer(RpcClient(url), open_index(path), batch_blocks=batch_blocks)
-    while indexer.height < height:
-        indexer.step()
-    return indexer
+def index_to(place: str, url: str, height: int, batch_blocks: int = 7) -> Indexer:
+    made = Indexer(RpcClient(url), open_index(place), batch_blocks=batch_blocks)
+    while made.height < height:
+        made.step()
+    return made
 
 
-def rows(path: Path, height: int) -> dict[str, list[Any]]:
-    connection = read_index(path)
-    return {
-        table: connection.execute(
-            f"SELECT * FROM {table} WHERE height <= ? ORDER BY 1, 2, 3, 4, 5", (height,)
-        ).fetchall()
-        for table in ("blocks", "transactions", "events", "mentions")
-    }
+def rows(place: str, height: int) -> dict[str, list[tuple[Any, ...]]]:
+    with read_index(place).read() as connection:
+        asked = {
+            table: select(table).where(table.c.height <= height).order_by(*table.primary_key)
+            for table in (blocks, transactions, events, mentions)
+        }
+        return {table.name: [tuple(row) for row in connection.execute(question)] for table, question in asked.items()}
 
 
-def test_every_block_and_transaction_is_there_once(past: Past, tmp_path: Path) -> None:
-    path = tmp_path / "h.sqlite"
-    index_to(path, past.node.url, past.height)
-    found = rows(path, past.height)
+def test_every_block_and_transaction_is_there_once(past: Past, place: str) -> None:
+    index_to(place, past.node.url, past.height)
+    found = rows(place, past.height)
     assert [row[0] for row in found["blocks"]] == list(range(1, past.height + 1))
     for height, block_hash, time_ns, _, count in found["blocks"]:
         header = past.node.rpc.signed_header(height).header
@@ -53,10 +50,9 @@ def test_every_block_and_transaction_is_there_once(past: Past, tmp_path: Path) -
         assert count == sum(row[0] == height for row in found["transactions"])
 
 
-def test_an_address_finds_its_payments_newest_first(past: Past, tmp_path: Path) -> None:
-    path = tmp_path / "h.sqlite"
-    index_to(path, past.node.url, past.height)
-    history, alice = History(read_index(path)), address(past.alice.public)
+def test_an_address_finds_its_payments_newest_first(past: Past, place: str) -> None:
+    index_to(place, past.node.url, past.height)
+    history, alice = History(read_index(place)), address(past.alice.public)
     found = [happening_document(one) for one in history.by_mention("address", alice)]
     assert [(one["from"] != one.get("to"), one["amount"], one["result"]) for one in found] == [
         *[(True, "1", "ok")] * 3,
@@ -70,10 +66,9 @@ def test_an_address_finds_its_payments_newest_first(past: Past, tmp_path: Path) 
     assert history.by_mention("device", bytes(32)) == [] == history.by_mention("deal", b"x")
 
 
-def test_transactions_blocks_and_epochs_are_found(past: Past, tmp_path: Path) -> None:
-    path = tmp_path / "h.sqlite"
-    index_to(path, past.node.url, past.height)
-    history = History(read_index(path))
+def test_transactions_blocks_and_epochs_are_found(past: Past, place: str) -> None:
+    index_to(place, past.node.url, past.height)
+    history = History(read_index(place))
     (paid,) = history.by_hash(past.paid.hash)
     assert (paid.height, paid.position, paid.code) == (past.paid.height, past.paid.index, 0)
     block = history.by_height(paid.height)
@@ -91,8 +86,8 @@ def test_transactions_blocks_and_epochs_are_found(past: Past, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("batch_blocks", [1, 3, 50])
-def test_batches_of_any_size_give_the_same_rows(past: Past, tmp_path: Path, batch_blocks: int) -> None:
-    one, other = tmp_path / "one.sqlite", tmp_path / "other.sqlite"
+def test_batches_of_any_size_give_the_same_rows(past: Past, new_place: Callable[[], str], batch_blocks: int) -> None:
+    one, other = new_place(), new_place()
     index_to(one, past.node.url, past.height)
     index_to(other, past.node.url, past.height, batch_blocks)
     assert rows(one, past.height) == rows(other, past.height)
@@ -103,24 +98,23 @@ class Cut(Exception):
 
 
 def test_an_indexer_that_dies_anywhere_in_a_batch_goes_on_as_if_nothing_had_been(
-    past: Past, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    past: Past, new_place: Callable[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole, cut = tmp_path / "whole.sqlite", tmp_path / "cut.sqlite"
+    whole, cut = new_place(), new_place()
     index_to(whole, past.node.url, past.height)
-    write = Indexer._write
     deaths = 0
     while True:
         countdown = deaths * 3 + 1
 
-        def dying(self: Indexer, *arguments: Any) -> None:
+        def dying(*arguments: Any) -> None:
             nonlocal countdown
             countdown -= 1
-            write(self, *arguments)
+            write_block(*arguments)
             if countdown == 0:
                 raise Cut
 
         with monkeypatch.context() as patched:
-            patched.setattr(Indexer, "_write", dying)
+            patched.setattr(indexer, "write_block", dying)
             try:
                 index_to(cut, past.node.url, past.height, batch_blocks=5)
                 break
@@ -129,43 +123,17 @@ def test_an_indexer_that_dies_anywhere_in_a_batch_goes_on_as_if_nothing_had_been
     assert deaths >= 3 and rows(whole, past.height) == rows(cut, past.height)
 
 
-def test_sigkill_of_the_process_leaves_an_index_that_goes_on(past: Past, tmp_path: Path) -> None:
-    whole, killed = tmp_path / "whole.sqlite", tmp_path / "killed.sqlite"
-    index_to(whole, past.node.url, past.height)
-    command = [
-        sys.executable,
-        "-m",
-        "dccn",
-        "node",
-        "index",
-        "run",
-        "--rpc",
-        past.node.url,
-        "--db",
-        str(killed),
-        "--json",
-    ]
-    for _ in range(2):
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-            assert process.stdout is not None
-            assert b'"event":"indexed"' in process.stdout.readline()
-            os.kill(process.pid, signal.SIGKILL)
-    index_to(killed, past.node.url, past.height)
-    assert rows(whole, past.height) == rows(killed, past.height)
-
-
-def test_following_stops_when_told(past: Past, tmp_path: Path) -> None:
-    told: list[Progress] = []
-    indexer = Indexer(RpcClient(past.node.url), open_index(tmp_path / "h.sqlite"))
-    indexer.follow(told.append, lambda: False)
-    assert (
-        told and indexer.height >= past.height - 1 == sum(one.blocks for one in told if one.height < past.height)
-    ) or told
-
-
 def lie(monkeypatch: pytest.MonkeyPatch, method: str, change: Callable[[Any], Any]) -> None:
     honest = getattr(RpcClient, method)
     monkeypatch.setattr(RpcClient, method, lambda self, *given, **named: change(honest(self, *given, **named)))
+
+
+def test_following_stops_when_told(past: Past, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    lie(monkeypatch, "status", lambda status: replace(status, height=past.height))
+    told: list[Progress] = []
+    followed = Indexer(RpcClient(past.node.url), open_index(place), batch_blocks=7)
+    followed.follow(told.append, lambda: False)
+    assert followed.height == past.height - 1 == sum(one.blocks for one in told)
 
 
 @pytest.mark.parametrize(
@@ -183,51 +151,73 @@ def lie(monkeypatch: pytest.MonkeyPatch, method: str, change: Callable[[Any], An
     ids=["a transaction more", "a transaction less", "another time", "a result less", "another code"],
 )
 def test_nothing_that_a_lying_node_says_gets_in(
-    past: Past, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str, change: Callable[[Any], Any]
+    past: Past, place: str, monkeypatch: pytest.MonkeyPatch, method: str, change: Callable[[Any], Any]
 ) -> None:
-    indexer = Indexer(RpcClient(past.node.url), open_index(tmp_path / "h.sqlite"), batch_blocks=5)
+    deceived = Indexer(RpcClient(past.node.url), open_index(place), batch_blocks=5)
     lie(monkeypatch, method, change)
     with pytest.raises(Refused) as refused:
-        indexer.step()
-    assert refused.value.code == "proof_invalid" and indexer.height == 0
+        deceived.step()
+    assert refused.value.code == "proof_invalid" and deceived.height == 0
 
 
-def test_an_index_of_another_chain_is_not_continued(past: Past, tmp_path: Path) -> None:
-    path = tmp_path / "h.sqlite"
-    indexer = index_to(path, past.node.url, 5)
-    connection = sqlite3.connect(path)
-    connection.execute("UPDATE blocks SET hash = zeroblob(32) WHERE height = ?", (indexer.height,))
-    connection.commit()
+def test_an_index_of_another_chain_is_not_continued(past: Past, place: str) -> None:
+    index, height = open_index(place), index_to(place, past.node.url, 5).height
+    with index.begin() as connection:
+        connection.execute(blocks.update().where(blocks.c.height == height).values(hash=bytes(32)))
     with pytest.raises(Refused) as refused:
-        Indexer(RpcClient(past.node.url), open_index(path)).step()
+        Indexer(RpcClient(past.node.url), open_index(place)).step()
     assert refused.value.code == "index_foreign"
-    connection.execute("UPDATE about SET value = 'elsewhere'")
-    connection.commit()
+    with index.begin() as connection:
+        connection.execute(about.update().where(about.c.name == "chain_id").values(value="elsewhere"))
     with pytest.raises(Refused, match="elsewhere"):
-        Indexer(RpcClient(past.node.url), open_index(path)).step()
+        Indexer(RpcClient(past.node.url), open_index(place)).step()
 
 
-def test_the_header_that_somebody_vouches_for_must_be_reached(past: Past, tmp_path: Path) -> None:
+def test_the_header_that_somebody_vouches_for_must_be_reached(past: Past, new_place: Callable[[], str]) -> None:
     rpc, good = RpcClient(past.node.url), past.node.rpc.signed_header(8).header.hash()
-    indexer = Indexer(rpc, open_index(tmp_path / "bad.sqlite"), (8, bytes(32)), batch_blocks=5)
-    indexer.step()
+    doubtful = Indexer(rpc, open_index(new_place()), (8, bytes(32)), batch_blocks=5)
+    doubtful.step()
     with pytest.raises(Refused) as refused:
-        indexer.step()
-    assert refused.value.code == "light_invalid" and indexer.height == 5
-    path = tmp_path / "good.sqlite"
-    Indexer(rpc, open_index(path), (8, good), batch_blocks=20).step()
+        doubtful.step()
+    assert refused.value.code == "light_invalid" and doubtful.height == 5
+    place = new_place()
+    Indexer(rpc, open_index(place), (8, good), batch_blocks=20).step()
     with pytest.raises(Refused) as refused:
-        Indexer(rpc, open_index(path), (8, bytes(32)))
+        Indexer(rpc, open_index(place), (8, bytes(32)))
     assert refused.value.code == "index_foreign"
 
 
-def test_two_writers_do_not_mix(past: Past, tmp_path: Path) -> None:
-    path = tmp_path / "h.sqlite"
-    one, other = (Indexer(RpcClient(past.node.url), open_index(path), batch_blocks=5) for _ in range(2))
+def test_two_writers_do_not_mix(past: Past, place: str) -> None:
+    one, other = (Indexer(RpcClient(past.node.url), open_index(place), batch_blocks=5) for _ in range(2))
     heights = []
     for _ in range(3):
         heights += [one.step().height, other.step().height]
-    assert heights == [5, 10, 15, 20, 25, 30] and [row[0] for row in rows(path, 99)["blocks"]] == list(range(1, 31))
+    assert heights == [5, 10, 15, 20, 25, 30] and [row[0] for row in rows(place, 99)["blocks"]] == list(range(1, 31))
+
+
+def test_a_writer_that_was_overtaken_during_its_batch_writes_nothing_twice(
+    past: Past, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow, fast = (Indexer(RpcClient(past.node.url), open_index(place), batch_blocks=5) for _ in range(2))
+    verified = slow._verified
+
+    def overtaken(*arguments: Any) -> Any:
+        found = verified(*arguments)
+        fast.step()
+        return found
+
+    monkeypatch.setattr(slow, "_verified", overtaken)
+    assert slow.step().blocks == 0 and [row[0] for row in rows(place, 99)["blocks"]] == [1, 2, 3, 4, 5]
+
+
+def test_an_index_of_another_format_is_refused_as_it_is(past: Past, place: str) -> None:
+    index = open_index(place)
+    with index.begin() as connection:
+        connection.execute(about.update().where(about.c.name == "format").values(value="1"))
+    for opening in (open_index, read_index):
+        with pytest.raises(Faulty, match="has format 1, this program reads 2; remove it") as failed:
+            opening(place)
+        assert failed.value.code == "index_invalid"
 
 
 def test_what_is_no_index_is_told_in_a_sentence(tmp_path: Path) -> None:
@@ -237,6 +227,24 @@ def test_what_is_no_index_is_told_in_a_sentence(tmp_path: Path) -> None:
     path.write_bytes(b"hello " * 1_000)
     with pytest.raises(Faulty) as failed:
         open_index(path)
-    assert failed.value.code == "home_invalid"
+    assert failed.value.code == "index_invalid"
     with pytest.raises(Faulty):
         read_index(path)
+
+
+def test_a_nodes_words_of_any_characters_are_kept(past: Past, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PostgreSQL takes no NUL in a text, and neither takes half of a surrogate pair."""
+    bad = "a\0b\ud800"
+
+    def worded(found: BlockResults) -> BlockResults:
+        told = (*found.events, (bad, [(bad, "ab" * 20)]))
+        return replace(found, events=told, outcomes=tuple(replace(one, log=bad) for one in found.outcomes))
+
+    lie(monkeypatch, "block_results", worded)
+    index_to(place, past.node.url, 3)
+    (block,) = [History(read_index(place)).by_height(2)]
+    assert block is not None and block.happenings[0].events[-1] == (storable(bad), {bad: "ab" * 20})
+    assert storable(bad) == "a\N{REPLACEMENT CHARACTER}b?" and {one.log for one in block.happenings[1:]} == {
+        storable(bad)
+    }
+    assert History(read_index(place)).by_mention("address", bytes.fromhex("ab" * 20))

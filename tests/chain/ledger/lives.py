@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from chain.crypto.address import device_id, validator_address
 from chain.proofs.delegation import Delegation, sign_delegation
 from chain.proofs.records import Record, sign_record
-from chain.wire import data_centers, deals, disputes, governance, offences, payments, staking, vesting
+from chain.wire import bridge, data_centers, deals, disputes, governance, offences, payments, staking, vesting
 from chain.wire.bodies import BatchEntry, device_revoke
 from chain.wire.cometbft import BlockID, PartSetHeader
 from chain.wire.transactions import ANKR, Content, Transaction, pog_commit, sponsor, transfer
@@ -96,6 +96,15 @@ def agreed(number: int) -> bytes:
     return deals.deal_id(account(_person(number)), number % 4)
 
 
+def _form(number: int) -> str:
+    return bridge.FORMS[number % 2]
+
+
+def _bridged(form: int, number: int) -> int:
+    """An amount that the form can move."""
+    return bridge.UNIT_ATTO[_form(form)] * (1 + number // bridge.UNIT_ATTO[_form(form)])
+
+
 LEAF = disputes.LeafProof(0, 1, (), b"leaf")
 CONTENTS: dict[str, Callable[[str, int, int], Content]] = {
     "transfer": lambda name, one, two: transfer(account(_person(one)), two),
@@ -117,6 +126,7 @@ CONTENTS: dict[str, Callable[[str, int, int], Content]] = {
     "multisig_approve": lambda name, one, two: payments.multisig_approve(treasury(one), two % 2),
     "role": lambda name, one, two: governance.role(bool(one % 2), account(_person(two)), "a hub"),
     "parameters": lambda name, one, two: governance.parameter_change({"sponsor_quota": 10 + two % 2}),
+    "upgrade": lambda name, one, two: governance.upgrade(2 + one % 2, 1 + two) if two % 4 else governance.upgrade(0, 0),
     "data_center": lambda name, one, two: data_centers.data_center_register(name, "eu", bytes(32)),
     "data_center_revoke": lambda name, one, two: data_centers.data_center_revoke(),
     "device_revoke": lambda name, one, two: device_revoke(device_id(key(f"box-{one % 6}").public)),
@@ -136,6 +146,18 @@ CONTENTS: dict[str, Callable[[str, int, int], Content]] = {
     "deal_close": lambda name, one, two: deals.deal_settle(agreed(one), "done" if two % 2 else "failed"),
     "rate": lambda name, one, two: deals.rate(agreed(one), 1 + two % 5),
     "vesting_release": lambda name, one, two: vesting.vesting_release(one % 2),
+    "bridge_lock": lambda name, one, two: bridge.bridge_lock(
+        bridge.FORMS[one % 2], bytes([9]) * 20, _bridged(one, two)
+    ),
+    "bridge_attest": lambda name, one, two: bridge.bridge_attest(
+        bridge.Statement(
+            bridge.FORMS[one % 2], bytes([one % 8]) * 32, account(_person(one)), _bridged(one, 1 + two % 9)
+        )
+    ),
+    "bridge_pause": lambda name, one, two: bridge.bridge_pause(
+        bridge.STAKE if one % 2 else bridge.GUARDIAN, bool(two % 2)
+    ),
+    "bridge_guardians": lambda name, one, two: bridge.bridge_guardians([account(each) for each in PEOPLE], 3),
     "double_sign": lambda name, one, two: two_votes(f"operator-{1 + one % 5}", 1 + two % 9, same=not one % 3),
     "contradiction": lambda name, one, two: two_records(f"box-{one % 6}", two % 3, two % 2),
 }

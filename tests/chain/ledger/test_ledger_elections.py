@@ -7,7 +7,7 @@ from dataclasses import replace
 import msgspec
 import pytest
 
-from chain.ledger.elections import Frozen, Seed, frozen_key, is_candidate, seed_key
+from chain.ledger.elections import Frozen, Seed, frozen_key, is_candidate, obstacles, seed_key
 from chain.ledger.operators import OPERATORS_KEY, Operator, Operators, operator_key
 from chain.ledger.parameters import Parameters
 from chain.ledger.seats import seated_keys
@@ -24,7 +24,7 @@ def give_work(world: World, *names: str, work: int = 1_000_000) -> None:
     """A service level that a long life of perfect reports would have given."""
     for name in names:
         level = newcomer(world.parameters)
-        figures = {"quality": 900_000, "work_uankr_h": work, "service_level": work * 9 // 10}
+        figures = {"proven_quality": 900_000, "work_uankr_h": work, "proven_level": work * 9 // 10}
         good = {"heartbeats_valid": 10**12, "heartbeats_expected": 10**12, "pog_passed": 10**12, "tasks_done": 10**12}
         entry = msgspec.structs.replace(level, devices=1, epoch=10**6, **good, **figures)
         world.state.entries[service_key(account(name))] = entry.encode()
@@ -110,26 +110,28 @@ def test_a_halt_over_whole_election_epochs_keeps_the_set() -> None:
 @pytest.mark.parametrize(
     ("operator", "level", "ended", "expected"),
     [
-        ({}, {}, 5, True),
-        ({"bond_atto": P.min_bond_atto - 1}, {}, 5, False),
-        ({"jailed": True}, {}, 5, False),
-        ({"tombstoned": True}, {}, 5, False),
-        ({"keys": ()}, {}, 5, False),
-        ({"registered_epoch": 4}, {}, 5, False),
-        ({"registered_epoch": 3}, {}, 5, True),
-        ({}, {"service_level": 999}, 5, False),
-        ({}, {"quality": 599_999}, 5, False),
-        ({"genesis": True}, {"quality": 0, "service_level": 0}, 2, True),
-        ({"genesis": True}, {"quality": 0, "service_level": 0}, 3, False),
+        ({}, {}, 5, ()),
+        ({"bond_atto": P.min_bond_atto - 1}, {}, 5, ("bond",)),
+        ({"jailed": True}, {}, 5, ("jailed",)),
+        ({"tombstoned": True}, {}, 5, ("tombstoned",)),
+        ({"keys": ()}, {}, 5, ("keys",)),
+        ({"registered_epoch": 4}, {}, 5, ("age",)),
+        ({"registered_epoch": 3}, {}, 5, ()),
+        ({}, {"proven_level": 999}, 5, ("service_level",)),
+        ({}, {"proven_quality": 599_999}, 5, ("quality",)),
+        ({"genesis": True}, {"proven_quality": 0, "proven_level": 0}, 2, ()),
+        ({"genesis": True, "jailed": True}, {}, 2, ("jailed",)),
+        ({"genesis": True}, {"proven_quality": 0, "proven_level": 0}, 3, ("service_level", "quality")),
     ],
 )
-def test_who_is_a_candidate(operator: dict[str, object], level: dict[str, int], ended: int, expected: bool) -> None:
+def test_who_is_a_candidate_and_what_keeps_the_others(
+    operator: dict[str, object], level: dict[str, int], ended: int, expected: tuple[str, ...]
+) -> None:
     bonded = Operator("op", 100_000 * ANKR, 0, 0, False, False, 0, False, ((bytes(32), bytes(32)),), ())
-    useful = msgspec.structs.replace(newcomer(P), quality=600_000, service_level=1_000)
-    assert (
-        is_candidate(msgspec.structs.replace(bonded, **operator), msgspec.structs.replace(useful, **level), ended, P)
-        is expected
-    )
+    useful = msgspec.structs.replace(newcomer(P), proven_quality=600_000, proven_level=1_000)
+    asked = (msgspec.structs.replace(bonded, **operator), msgspec.structs.replace(useful, **level), ended, P)
+    assert obstacles(*asked) == expected
+    assert is_candidate(*asked) is (expected == ())
 
 
 def _unseat(world: World, name: str) -> None:
@@ -147,7 +149,7 @@ def _unseat(world: World, name: str) -> None:
 def test_a_stale_service_level_fades_before_the_freeze() -> None:
     world = World()
     world.block()
-    level = msgspec.structs.replace(newcomer(world.parameters), epoch=0, work_uankr_h=10**14, service_level=10**9)
+    level = msgspec.structs.replace(newcomer(world.parameters), epoch=0, work_uankr_h=10**14, proven_level=10**9)
     world.state.entries[service_key(account("operator-1"))] = level.encode()
     election_epochs(world, 1)
     data = world.state.get(frozen_key(3))

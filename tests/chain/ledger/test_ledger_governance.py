@@ -7,9 +7,10 @@ import pytest
 from chain.crypto.address import device_id
 from chain.ledger.governance import FIXED, is_carried
 from chain.ledger.parameters import decode
+from chain.ledger.upgrades import rules_at
 from chain.wire.bodies import device_revoke
 from chain.wire.data_centers import DataCenter, data_center_key, data_center_register, data_center_revoke
-from chain.wire.governance import parameter_change, role
+from chain.wire.governance import UPGRADE_KEY, Upgrade, parameter_change, role, upgrade
 from chain.wire.staking import unbond
 from chain.wire.state import Device, device_key, hub_key
 from chain.wire.transactions import ANKR, Content, transfer
@@ -129,3 +130,37 @@ def test_a_revocation_in_the_last_moment_neither_voids_a_batch_nor_hides_a_contr
     report = world.batch(world.epoch - 1, perfect("mallory"), perfect("carol"))
     assert world.block(report).results[0].ok
     assert vote(world, "mallory", two_records("box", 1, 1)) == ""
+
+
+def decide(world: World, content: Content) -> list[str]:
+    return [vote(world, name, content) for name in OPERATORS[:3]]
+
+
+def test_two_thirds_plan_an_upgrade_and_take_it_back(world: World) -> None:
+    height = world.height + 100
+    assert decide(world, upgrade(2, height)) == ["", "", ""]
+    assert [rules_at(world.state.get, each) for each in (height - 1, height)] == [1, 2]
+    assert vote(world, "operator-4", upgrade(2, height)) == "tx_duplicate"
+    assert decide(world, upgrade(3, height + 1)) == ["", "", ""]
+    assert [rules_at(world.state.get, each) for each in (height, height + 1)] == [1, 3]
+    assert decide(world, upgrade(0, 0)) == ["", "", ""]
+    assert UPGRADE_KEY not in world.state.entries
+    assert vote(world, "operator-4", upgrade(0, 0)) == "tx_not_registered"
+
+
+def test_a_second_upgrade_follows_a_first_that_holds(world: World) -> None:
+    assert decide(world, upgrade(2, world.height + 4)) == ["", "", ""]
+    world.block()
+    assert rules_at(world.state.get, world.height + 1) == 2
+    assert decide(world, upgrade(5, 1_000)) == ["", "", ""]
+    assert Upgrade.decode(world.state.entries[UPGRADE_KEY]) == Upgrade(2, 5, 1_000)
+    assert decide(world, upgrade(0, 0)) == ["", "", ""]
+    assert [rules_at(world.state.get, each) for each in (world.height + 1, 1_000)] == [2, 2]
+
+
+@pytest.mark.parametrize(
+    "plan", [(1, 1_000), (2, 0), (0, 1_000), (2, 1), (2**32 + 1, 1_000), (2, 2**63)], ids=lambda plan: f"{plan}"
+)
+def test_no_upgrade_leads_back_or_begins_in_the_past(world: World, plan: tuple[int, int]) -> None:
+    assert vote(world, "operator-1", upgrade(*plan)) == "malformed"
+    assert vote(world, "mallory", upgrade(2, 1_000)) == "tx_unauthorised"

@@ -20,7 +20,8 @@ from chain.ledger.genesis import build_demo_app_state
 from chain.ledger.parameters import Parameters
 from chain.light.rpc import RpcClient
 from chain.node import home as node_home
-from chain.node.home import Home, OperatorKeys
+from chain.node.home import Home
+from chain.node.keys import OperatorKeys
 from chain.node.server import RunningNode, running
 from chain.wire.transactions import ANKR, sign, transfer
 

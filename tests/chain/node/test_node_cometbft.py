@@ -14,6 +14,7 @@ from chain.errors import Faulty, Unavailable
 from chain.node import home as node_home
 from chain.node.cometbft import SOCKET_PATH_MAX, running_cometbft
 from chain.node.home import Home
+from chain.node.keys import OperatorKeys
 from chain.node.settings import CometSettings, RpcSettings
 from chain.web.listening import bind
 
@@ -71,7 +72,7 @@ async def test_a_home_too_deep_for_a_unix_socket_has_it_elsewhere(seed: Home, tm
 
 
 async def test_cometbft_signs_with_one_key_only(seed: Home) -> None:
-    second = node_home.OperatorKeys.generate("seed-2")
+    second = OperatorKeys.generate("seed-2")
     with pytest.raises(Faulty, match="several: seed-1, seed-2"):
         await start(replace(seed, operators=(*seed.operators, second)))
 

@@ -17,7 +17,15 @@ from chain.errors import DccnError, Faulty, Malformed
 from chain.node import home as node_home
 from chain.node import settings as node_settings
 from chain.node.lock import locked
-from chain.node.settings import CometSettings, MempoolSettings, PeerSettings, RpcSettings, Settings, StorageSettings
+from chain.node.settings import (
+    CometSettings,
+    MempoolSettings,
+    MetricsSettings,
+    PeerSettings,
+    RpcSettings,
+    Settings,
+    StorageSettings,
+)
 from chain.wire.rpc_json import validator_set_from_json
 
 NOW_NS = 1_700_000_000_123_456_789
@@ -99,14 +107,15 @@ def test_the_settings_file_says_what_is_set_and_nothing_else(tmp_path: Path) -> 
         MempoolSettings(1, 2, 3, 4),
         StorageSettings(100, 0, 7),
         PeerSettings("::1", 0, "example.org:1", "a@b:1", "c@d:2,e@f:3", False, False, 0, 1),
-        CometSettings("/opt/cometbft", "*:debug"),
+        CometSettings("/opt/cometbft", "*:debug", "json"),
+        MetricsSettings("::1", 9100, 9101),
         StateSyncSettings("http://a,http://b", 7, "ab" * 32, 60),
     )
     path = tmp_path / "config.toml"
     path.write_text(node_settings.template(chosen))
     assert node_settings.read(path) == chosen
     tables = set(tomllib.loads(node_settings.template(Settings())))
-    assert tables == {"moniker", "engine", "rpc", "mempool", "storage", "p2p", "cometbft", "statesync"}
+    assert tables == {"moniker", "engine", "rpc", "mempool", "storage", "p2p", "cometbft", "metrics", "statesync"}
     assert node_settings.read(tmp_path / "absent.toml") == Settings()
 
 
@@ -124,6 +133,9 @@ def test_the_settings_file_says_what_is_set_and_nothing_else(tmp_path: Path) -> 
         ("[statesync]\nrpc_servers = 'http://a,http://b'\ntrust_height = 1", "trust_hash"),
         ("[statesync]\nrpc_servers = 'http://a'", "two rpc_servers"),
         ("[p2p]\nhost = 'peer'", "p2p.host"),
+        ("[metrics]\nport = 65536", "metrics.port"),
+        ("[metrics]\nhost = 'everywhere'", "metrics.host"),
+        ("[cometbft]\nlog_format = 'xml'", "cometbft.log_format"),
         ("[mempol]\nsize = 1", "mempol"),
         ("[mempool]\nsizes = 1", "mempool.sizes"),
         ("rpc = 1", "rpc"),

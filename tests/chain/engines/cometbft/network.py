@@ -22,7 +22,8 @@ from chain.ledger.genesis import build_demo_app_state
 from chain.ledger.parameters import Parameters
 from chain.light.rpc import RpcClient
 from chain.node import home as node_home
-from chain.node.home import NETWORK_POWER, OperatorKeys
+from chain.node.home import NETWORK_POWER
+from chain.node.keys import OperatorKeys
 from chain.node.settings import RpcSettings, Settings, StorageSettings
 from chain.wire.transactions import ANKR, sign, transfer
 
@@ -95,8 +96,8 @@ class Network:
         ports = free_ports(2 * self.size)
         homes = [self.folder / f"n{number}" for number in range(self.size)]
         everybody = [
-            f"{node_id(home / 'cometbft')}@127.0.0.1:{port}"
-            for home, port in zip(homes, ports[: self.size], strict=True)
+            f"{node_id(home / 'cometbft')}@{self.peer_host(number)}:{port}"
+            for number, (home, port) in enumerate(zip(homes, ports[: self.size], strict=True))
         ]
         now_ns = time.time_ns()
         for number, (home, operator) in enumerate(zip(homes, operators, strict=True)):
@@ -105,8 +106,8 @@ class Network:
                 Settings(),
                 moniker=operator.name,
                 engine="cometbft",
-                rpc=RpcSettings(port=ports[self.size + number]),
-                p2p=PeerSettings(port=ports[number], persistent_peers=others, pex=False),
+                rpc=RpcSettings(host=self.rpc_host(number), port=ports[self.size + number]),
+                p2p=PeerSettings(host=self.peer_host(number), port=ports[number], persistent_peers=others, pex=False),
                 storage=self.storage,
             )
             node_home.init(
@@ -117,7 +118,7 @@ class Network:
                 operators=[operator],
                 settings=settings,
             )
-            rpc = RpcClient(f"http://127.0.0.1:{settings.rpc.port}")
+            rpc = RpcClient(f"http://{settings.rpc.host}:{settings.rpc.port}")
             self._opened.enter_context(closing(rpc))
             self.nodes.append(NodeProcess(home, rpc, operator.validator_address))
         for node in self.nodes:
@@ -149,13 +150,26 @@ class Network:
 
     def start(self, node: NodeProcess) -> None:
         log: IO[bytes] = self._opened.enter_context((node.home / "node.log").open("ab"))
-        node.process = subprocess.Popen(
-            [sys.executable, "-c", self.fault + _RUN, str(node.home)], stdout=log, stderr=log
-        )
+        command = [*self.place(node), sys.executable, "-c", self.fault + _RUN, str(node.home)]
+        node.process = subprocess.Popen(command, stdout=log, stderr=log)
 
-    def payment(self, to: bytes = bytes(20)) -> bytes:
-        """The hub's next transfer of 1 ANKR."""
-        tx = sign(HUB, CHAIN_ID, transfer(to, ANKR), nonce=self._nonce, fee=5 * ANKR).encode()
+    # Where the nodes live: all on loopback, unless a subclass gives each a place of its own.
+
+    def peer_host(self, number: int) -> str:
+        """The address at which peers meet node `number`."""
+        return "127.0.0.1"
+
+    def rpc_host(self, number: int) -> str:
+        """The address at which the test asks node `number`."""
+        return "127.0.0.1"
+
+    def place(self, node: NodeProcess) -> list[str]:
+        """The command that runs a command where this node lives."""
+        return []
+
+    def payment(self, to: bytes = bytes(20), amount: int = ANKR) -> bytes:
+        """The hub's next transfer, of 1 ANKR if nothing else is said."""
+        tx = sign(HUB, CHAIN_ID, transfer(to, amount), nonce=self._nonce, fee=5 * ANKR).encode()
         self._nonce += 1
         return tx
 

@@ -14,8 +14,6 @@ from pathlib import Path
 import pytest
 
 from chain.application import proposers
-from chain.engines.cometbft import binary
-from chain.errors import Unavailable
 from chain.ledger.parameters import Parameters
 from chain.light.client import LightClient
 from chain.light.inclusion import verified_beacon, verified_state, verified_tx
@@ -27,14 +25,6 @@ from tests.chain.engines.cometbft.network import CHAIN_ID, Network, NodeProcess,
 pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(600)]
 
 IDLE_S = 60
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _engine() -> None:
-    try:
-        binary.find()
-    except Unavailable as error:
-        pytest.skip(f"{error.message}: make engines")
 
 
 @pytest.fixture(scope="module")

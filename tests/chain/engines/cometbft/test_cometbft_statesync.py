@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -11,9 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from chain.engines.cometbft import binary
 from chain.engines.cometbft.configuration import node_id
-from chain.errors import DccnError, Refused, Unavailable
+from chain.errors import DccnError, Refused
 from chain.light.client import LightClient
 from chain.light.inclusion import verified_state
 from chain.node import home as node_home
@@ -36,14 +36,6 @@ if sys.argv[1][-2:] in ("n0", "n1", "n2"):
     honest = Snapshots.chunk
     Snapshots.chunk = lambda *asked: bytes(each ^ 1 for each in honest(*asked))
 """
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _engine() -> None:
-    try:
-        binary.find()
-    except Unavailable as error:
-        pytest.skip(f"{error.message}: make engines")
 
 
 def pay_until(network: Network, height: int) -> None:
@@ -96,6 +88,15 @@ def test_a_fifth_node_joins_by_one_string_and_proves_the_state_that_it_never_exe
         wait_for(lambda: snapshots_of(fifth) and snapshots_of(fifth)[-1] == snapshots_of(network.nodes[0])[-1])
         restarted(network, fifth)
         assert earliest(fifth) == first
+        # As if it had been killed after CometBFT wrote its state and before the first block: it begins anew.
+        assert fifth.process is not None
+        fifth.process.kill()
+        fifth.process.wait()
+        shutil.rmtree(home / "cometbft" / "data" / "blockstore.db")
+        network.start(fifth)
+        reached = network.nodes[0].rpc.status().height + 3
+        wait_for(lambda: fifth.rpc.status().height >= reached, 120)
+        assert "begins anew" in (home / "node.log").read_text()
         with capsys.disabled():
             print(f"\nstatesync: from block {first} on, following at height {height} after {took_s:.1f} s")
 
