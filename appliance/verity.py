@@ -80,14 +80,43 @@ def verify(data: BinaryIO, hash_area: BinaryIO, root: bytes) -> None:
             raise Refused("check_failed", "the stored hash tree is not that of the data")
 
 
+def leaves(hash_area: bytes, root: bytes) -> tuple[Superblock, bytes]:
+    """The superblock and the digests of the data blocks, 32 bytes each, once the whole tree leads to the root hash.
+
+    With them each block can be judged by itself, as it comes. Raises Malformed or Refused `check_failed`.
+    """
+    header = Superblock.decode(hash_area)
+    if not header.data_blocks or len(hash_area) != hash_area_bytes(header.data_blocks):
+        raise Malformed("malformed", f"a hash area of {len(hash_area)} bytes is not one of {header.data_blocks} blocks")
+    at, digests = BLOCK_BYTES, root
+    for width in reversed(_widths(header.data_blocks)):
+        level = hash_area[at : at + width * BLOCK_BYTES]
+        for number in range(width):
+            block = level[number * BLOCK_BYTES :][:BLOCK_BYTES]
+            if _digest(header.salt, block) != digests[number * DIGEST_BYTES :][:DIGEST_BYTES]:
+                place = at // BLOCK_BYTES + number
+                raise Refused("check_failed", f"block {place} of the hash tree does not lead to {root.hex()}")
+        at, digests = at + len(level), level
+    used = header.data_blocks * DIGEST_BYTES
+    # The root hash covers the tree, not the superblock: what says the number of blocks is where the digests end.
+    if any(digests[used:]) or not any(digests[used - DIGEST_BYTES : used]):
+        raise Refused(
+            "check_failed", f"the hash tree is not one of {header.data_blocks} blocks, as its superblock says"
+        )
+    return header, digests[:used]
+
+
 def hash_area_bytes(data_blocks: int) -> int:
     """Size of the hash area, superblock included."""
-    total, width = 1, data_blocks
-    while True:
-        width = -(-width // PER_BLOCK)
-        total += width
-        if width == 1:
-            return total * BLOCK_BYTES
+    return (1 + sum(_widths(data_blocks))) * BLOCK_BYTES
+
+
+def _widths(data_blocks: int) -> list[int]:
+    """How many blocks each level of the tree has, the leaves' first, the root's last."""
+    widths = [-(-data_blocks // PER_BLOCK)]
+    while widths[-1] > 1:
+        widths.append(-(-widths[-1] // PER_BLOCK))
+    return widths
 
 
 def _digest(salt: bytes, block: bytes) -> bytes:

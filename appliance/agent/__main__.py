@@ -9,26 +9,35 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
+import time
 import traceback
 from pathlib import Path
 
 from appliance.agent.agent import run
 from appliance.agent.settings import load
+from appliance.agent.status import say_failure
 from chain.errors import DccnError, Malformed
+
+SHOW_FAILURE_S = 30.0
 
 
 def main(arguments: list[str]) -> int:
     """Run the agent with the settings in the one argument, a JSON object; the exit code of the error otherwise."""
-    as_json = False
+    as_json, face, shown_s = False, None, SHOW_FAILURE_S
     try:
         document = _document(arguments)
         as_json = bool(document.get("json"))
+        face, shown_s = document.get("face_folder"), float(str(document.pop("show_failure_s", SHOW_FAILURE_S)))
         return run(load(Path(str(document.pop("home"))), **document))
     except DccnError as error:
         if as_json:
             failure = {"ok": False, "code": error.code, "error": error.message, "remedy": error.remedy}
             print(json.dumps(failure), flush=True)
         print(f"dccn: {error} {error.remedy}", file=sys.stderr)
+        if face is not None:
+            # The folder goes with the process, so it stays as long as a person needs to read why it could not start.
+            say_failure(Path(str(face)), error)
+            time.sleep(shown_s)
         return error.exit_code
     except Exception as error:  # a fault of ours: the traceback goes to a file, the owner gets one sentence
         with tempfile.NamedTemporaryFile("w", prefix="dccn-fault-", suffix=".txt", delete=False) as report:

@@ -146,9 +146,9 @@ class AccessPeer:
         try:
             document = self._hub.get_json(path)
         except Refused as refusal:
+            self._tries += 1
             if refusal.code != "record_pending":
                 raise
-            self._tries += 1
             return
         try:
             included = self._verify(document, head.chain, seq)

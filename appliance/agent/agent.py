@@ -14,15 +14,15 @@ from typing import Protocol
 import msgspec
 
 from appliance.agent import enrolment as enrolling
-from appliance.agent.answer import Enrolment, load_enrolment
 from appliance.agent.clock import HubClock
 from appliance.agent.components import assemble
-from appliance.agent.enrolment import Renewal
 from appliance.agent.events import Emit, EventStream
 from appliance.agent.files import exclusively, prepare_home
-from appliance.agent.identity import Identity, open_identity
+from appliance.agent.identity import open_identity
+from appliance.agent.joining import Joining
 from appliance.agent.memory import give_back
 from appliance.agent.settings import Settings
+from appliance.agent.watchdog import WatchedStop, of_this_process
 from chain.errors import DccnError, Malformed
 
 RESTART_FIRST_S = 1.0
@@ -45,12 +45,15 @@ def run(settings: Settings, *, stop: threading.Event | None = None, emit: Emit |
     Enrols first when the home is not enrolled and `settings.hub_url` is given. Raises Faulty `home_invalid` when
     another agent runs on this home, Malformed `usage` without enrolment and hub, and what enrolling raises.
     """
-    stop = stop or threading.Event()
+    watchdog = of_this_process()
+    stop = stop or WatchedStop(watchdog)
     prepare_home(settings.home)
     with exclusively(settings.home):
         restore = _stop_on_signals(stop)
+        watchdog.ready()
         try:
             _run(settings, stop, emit)
+            watchdog.stopping()
         finally:
             restore()
     return 0
@@ -75,7 +78,7 @@ def enrol(settings: Settings) -> dict[str, str]:
             joined = enrolling.enrol(settings, settings.hub_url, settings.token, stop=stop)
         finally:
             restore()
-        identity = open_identity(settings.identity_file)
+        identity = open_identity(settings.identity_file, settings.tpm)
     answer = joined.answer
     return {"device": identity.topic_id, "fleet": answer.fleet, "hub": joined.hub_url, "chain_id": answer.chain_id}
 
@@ -90,15 +93,22 @@ def agent_version() -> str:
 def _run(settings: Settings, stop: threading.Event, emit: Emit | None) -> None:
     clock = HubClock(settings.clock_file)
     emit = emit or EventStream(as_json=settings.json, now_ms=clock.now_ms)
-    identity = open_identity(settings.identity_file)
+    identity = open_identity(settings.identity_file, settings.tpm)
     emit("agent_started", version=agent_version(), device=identity.topic_id, home=str(settings.home))
-    enrolment = _member(settings, identity, clock, emit, stop)
+    if settings.tpm is not None:
+        emit("identity_opened", held_by=identity.held_by, reason=identity.without_tpm)
+    enrolment = Joining(settings, identity, clock, emit, stop).member()
+    if enrolment is None:
+        emit("agent_stopped", reason="asked to")
+        return
     parts = assemble(
         settings, identity, enrolment, clock, emit, agent=f"dccn {agent_version()}", system=platform.platform()
     )
     threads = [_thread(component, stop, emit) for component in parts.components]
     for thread in threads:
         thread.start()
+    if isinstance(stop, WatchedStop):
+        stop.is_well = parts.is_well
     if not stop.wait(SETTLED_S):
         give_back()
         stop.wait()
@@ -107,22 +117,6 @@ def _run(settings: Settings, stop: threading.Event, emit: Emit | None) -> None:
         thread.join(JOIN_TIMEOUT_S)
     parts.close()
     emit("agent_stopped", reason="asked to")
-
-
-def _member(settings: Settings, identity: Identity, clock: HubClock, emit: Emit, stop: threading.Event) -> Enrolment:
-    """The stored enrolment, refreshed when the hub answers, which also tells the time; or a new one."""
-    stored = load_enrolment(settings.enrolment_file)
-    if stored is None:
-        if settings.hub_url is None:
-            raise Malformed("usage", f"{settings.home} is not enrolled, and no hub is given: --hub https://HOST:PORT")
-        return enrolling.enrol(settings, settings.hub_url, settings.token, clock=clock, emit=emit, stop=stop)
-    try:
-        return Renewal(settings, identity, clock, emit, lambda _fresh: None).renew()
-    except DccnError as error:
-        if error.code == "device_unknown" and settings.hub_url is not None and settings.token is not None:
-            return enrolling.enrol(settings, settings.hub_url, settings.token, clock=clock, emit=emit, stop=stop)
-        emit("renewal_failed", reason=error.message, code=error.code, again_s=enrolling.RETRY_FIRST_S)
-        return stored
 
 
 def _thread(component: Component, stop: threading.Event, emit: Emit) -> threading.Thread:

@@ -10,10 +10,12 @@ from typing import Any
 
 from appliance.agent.access_peer import AccessPeer
 from appliance.agent.answer import Enrolment
+from appliance.agent.boot_report import BootReport
 from appliance.agent.certificates import CertificateStore
 from appliance.agent.clock import HubClock
 from appliance.agent.commands import Commands
 from appliance.agent.connection import Broker, Connection, Presence
+from appliance.agent.decommission import Decommission
 from appliance.agent.delivery import Delivery
 from appliance.agent.enrolment import Renewal, hub_client_for
 from appliance.agent.events import Emit
@@ -22,6 +24,7 @@ from appliance.agent.identity import Identity
 from appliance.agent.inventory import Inventory
 from appliance.agent.notices import Notices
 from appliance.agent.owner import open_owner
+from appliance.agent.problems import Problems
 from appliance.agent.proving import POG, POG_OPEN, Proving
 from appliance.agent.recorder import Recorder, RecordKey, read_boot_id
 from appliance.agent.registration import Registration
@@ -29,11 +32,18 @@ from appliance.agent.settings import Settings
 from appliance.agent.spool import Spool
 from appliance.agent.status import StatusBoard
 from appliance.agent.telemetry import Gauges, Telemetry
+from appliance.agent.tpm.attestation import attestation_of, booted
+from appliance.agent.update_report import UpdateReport
 from appliance.agent.verified_chain import LightClients, VerifiedChain
+from appliance.agent.workloads.loads import LeasedPods
+from appliance.helper.client import Helper
 from chain.crypto.address import address
+from fleet.protocol.decommission import COMMAND_KIND
 from fleet.protocol.topics import (
+    COMMAND_DECOMMISSION,
     COMMAND_POG,
     COMMAND_POG_OPEN,
+    COMMAND_UPDATE,
     DELEGATION,
     DESIRED,
     EVENT,
@@ -46,6 +56,7 @@ from fleet.protocol.topics import (
 from fleet.protocol.topics import (
     POG_OPEN as POG_OPENING,
 )
+from fleet.protocol.updates import LOOK
 
 PEER_FASTEST_S, PEER_SLOWEST_S = 0.5, 10.0
 CAP_INTERVALS = 5
@@ -55,11 +66,12 @@ STATM_PATH = Path("/proc/self/statm")
 
 @dataclass(slots=True)
 class Parts:
-    """The assembled agent: components to run, and how to wake and close them."""
+    """The assembled agent: components to run, how to wake and close them, and whether they still get anywhere."""
 
     components: list[Any] = field(default_factory=list)
     wakers: list[Callable[[], None]] = field(default_factory=list)
     closers: list[Callable[[], None]] = field(default_factory=list)
+    is_well: Callable[[], bool] = lambda: True
 
     def wake(self) -> None:
         """Everybody who waits for work looks up and sees that it is over."""
@@ -100,11 +112,12 @@ def assemble(
     owner, gpus, boot = open_owner(settings.owner_file), find_gpus(), read_boot_id()
     spool = Spool(settings.spool_file, max_bytes=settings.spool_max_bytes)
     spool.open_chain(enrolment.chain)
-    board = StatusBoard(settings.status_file, clock)
+    board = StatusBoard(settings.status_file, clock, face=settings.face_folder)
     commands = Commands(settings.versions_file, identity, clock, enrolment)
-    record_key = RecordKey(identity, boot, answer.chain_id, spool, clock)
+    record_key = RecordKey(identity, boot, answer.chain_id, spool, clock, booted(identity, emit))
     hub_account = address(enrolment.sponsor)
-    light = LightClients(settings.home, current.get, clock.now_ms, settings.http_timeout_s)
+    certificate = CertificateStore(settings.tls_folder).file
+    light = LightClients(settings.home, current.get, clock.now_ms, settings.http_timeout_s, certificate)
     chain = VerifiedChain(settings.rpc_urls or answer.rpc, hub_account, light.make, light.forget)
     inventory = Inventory(gpus)
 
@@ -125,11 +138,13 @@ def assemble(
         topic_id=identity.topic_id,
         broker=lambda: _broker(current.get(), settings),
         presence=Presence(boot, agent, system, clock.now_ms()),
-        reported=lambda: inventory.reported(version=commands.version, owner=owner.address),
+        reported=lambda: updates.mark(problems.mark(inventory.reported(version=commands.version, owner=owner.address))),
         receivers={
             DESIRED: commands.receive,
             COMMAND_POG: commands.receive,
             COMMAND_POG_OPEN: commands.receive,
+            COMMAND_UPDATE: commands.receive,
+            COMMAND_DECOMMISSION: commands.receive,
             RECEIPT: delivery.receive,
         },
         connected=delivery.restart,
@@ -150,6 +165,7 @@ def assemble(
         interval_ms=interval_ms,
         emit=emit,
         appended=delivery.wake,
+        loads=LeasedPods(emit),
     )
     proving = Proving(
         device=identity.device,
@@ -170,7 +186,15 @@ def assemble(
         publish_system=lambda gauges: connection.publish_json(TELEMETRY_SYSTEM, gauges),
         publish_gpu=lambda index, gauges: connection.publish_json(TELEMETRY_GPU, gauges, index=index),
     )
-    registration_hub, peer_hub = (hub_client_for(enrolment, settings, clock) for _ in range(2))
+    problems = Problems(clock, emit, connection.send_reported)
+    updates = UpdateReport(
+        lambda: (current.get().hub_url, current.get().ca_pem),
+        settings.face_folder,
+        emit,
+        board.note,
+        connection.send_reported,
+    )
+    registration_hub, peer_hub, tpm_hub, end_hub = (hub_client_for(enrolment, settings, clock) for _ in range(4))
     registration = Registration(
         identity=identity,
         owner=owner,
@@ -196,6 +220,25 @@ def assemble(
         rate_ops_per_s=lambda: proving.rate_ops_per_s,
     )
 
+    ending = Decommission(
+        identity=identity,
+        owner=owner,
+        enrolment=current.get,
+        chain=chain,
+        hub=end_hub,
+        helper=Helper(settings.helper_socket) if settings.helper_socket.exists() else None,
+        clock=clock,
+        emit=emit,
+    )
+    attestation = attestation_of(
+        identity,
+        tpm_hub,
+        lambda: current.get().command_key.public,
+        emit,
+        lambda level: board.note(evidence_level=level),
+        record_key,
+    )
+
     def adopt(fresh: Enrolment) -> None:
         current.enrolment = fresh
         commands.adopt(fresh)
@@ -204,15 +247,40 @@ def assemble(
     def gauges() -> dict[str, object]:
         return _status_fields(current.get(), clock, connection, spool, recorder, delivery, commands, proving)
 
+    commands.on(COMMAND_KIND, ending.take)
     if settings.prove:
         commands.on(POG, proving.take)
         commands.on(POG_OPEN, proving.take)
+    commands.on(LOOK, updates.take)
     board.note(device=identity.topic_id, owner=owner.address, evidence_level=identity.evidence_level, enrolled=True)
     board.ask(gauges)
+    board.ask(problems.status)
+    boots = BootReport(boot.hex(), board.note, emit, lambda: connection.is_connected)
     return Parts(
-        components=[connection, recorder, delivery, registration, peer, proving, telemetry, renewal, board],
-        wakers=[connection.wake, delivery.wake, proving.wake, renewal.wake],
-        closers=[registration_hub.close, peer_hub.close, board.close, spool.close],
+        components=[
+            *[
+                connection,
+                recorder,
+                delivery,
+                registration,
+                peer,
+                proving,
+                telemetry,
+                problems,
+                renewal,
+                boots,
+                ending,
+                board,
+            ],
+            *attestation,
+            updates,
+        ],
+        wakers=[
+            *[connection.wake, delivery.wake, proving.wake, renewal.wake, updates.wake, ending.wake],
+            *[each.wake for each in attestation],
+        ],
+        closers=[registration_hub.close, peer_hub.close, tpm_hub.close, end_hub.close, board.close, spool.close],
+        is_well=board.is_moving,
     )
 
 

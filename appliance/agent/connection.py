@@ -25,8 +25,10 @@ from chain.errors import DccnError, Unavailable
 from fleet.protocol.limits import KEEP_ALIVE_S, RECEIVE_MAXIMUM, SESSION_EXPIRY_S, WILL_DELAY_S
 from fleet.protocol.messages import Reported, State, encode
 from fleet.protocol.topics import (
+    COMMAND_DECOMMISSION,
     COMMAND_POG,
     COMMAND_POG_OPEN,
+    COMMAND_UPDATE,
     DESIRED,
     MAX_PACKET_BYTES,
     RECEIPT,
@@ -43,7 +45,7 @@ QUEUED_MAX = 256
 NO_SUBSCRIBERS = 16
 """MQTT 5: the broker took the message and had nobody to give it to, as when it or the hub has just begun anew."""
 ROTATED = "certificate renewed"
-SUBSCRIBED = (DESIRED, RECEIPT, COMMAND_POG, COMMAND_POG_OPEN)
+SUBSCRIBED = (DESIRED, RECEIPT, COMMAND_POG, COMMAND_POG_OPEN, COMMAND_UPDATE, COMMAND_DECOMMISSION)
 
 Receive = Callable[[bytes], None]
 
@@ -277,8 +279,9 @@ class Connection:
         client.subscribe(filters)
         self.publish(STATE, self._presence.online())
         self.send_reported()
-        self._emit("connected", broker=f"{broker.host}:{broker.port}")
         self._connected()
+        # Told last: whoever waits for this event finds a line on which nothing is forgotten any more.
+        self._emit("connected", broker=f"{broker.host}:{broker.port}")
 
     def send_reported(self) -> bool:
         """Publish what this machine is; again after a desired state changed."""

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from appliance.agent.answer import Enrolment, check_answer, load_enrolment, save_enrolment
 from appliance.agent.certificates import CertificateStore, Requested
 from appliance.agent.clock import HubClock
+from appliance.agent.decommission import Afterwards
 from appliance.agent.events import Emit, EventStream
-from appliance.agent.files import prepare_home
+from appliance.agent.files import prepare_home, write_json
 from appliance.agent.hub_client import HubAddress, HubClient
 from appliance.agent.identity import Identity, open_identity
 from appliance.agent.settings import Settings
@@ -54,13 +55,15 @@ def enrol(
     """Make this machine a member of the hub's fleet, and store what the hub answered.
 
     With a token the hub's CA must be the pinned one before the secret is sent; without one the event `claim_code` shows
-    a code, and this waits until somebody typed it on the hub's page. Raises Refused (`ca_mismatch`, `token_invalid`,
-    `claim_invalid`), Unavailable `unreachable`, Malformed for an address or token that cannot be read.
+    a code, which `claim.json` holds for the console, and this waits until somebody typed it on the hub's page.
+
+    Raises Refused (`ca_mismatch`, `token_invalid`, `claim_invalid`), Unavailable `unreachable`, Malformed for an
+    address or token that cannot be read.
     """
     prepare_home(settings.home)
     clock = clock or HubClock(settings.clock_file)
     emit = emit or EventStream(as_json=settings.json, now_ms=clock.now_ms)
-    identity = open_identity(settings.identity_file)
+    identity = open_identity(settings.identity_file, settings.tpm)
     address = HubAddress.parse(hub_url)
     parsed = Token.parse(token) if token else None
     ca_pem = _trusted_ca(settings, address, parsed)
@@ -90,6 +93,7 @@ class _Join:
         if token is not None:
             enrolment = self._ask(requested, chain, secret=token.secret, ticket=None)
         else:
+            Afterwards(self.identity, self.client, self.clock, self.emit).confirm()
             enrolment = self._claim(requested, chain)
         self.emit("enrolled", device=self.identity.topic_id, fleet=enrolment.answer.fleet, hub=self.client.address.url)
         return enrolment
@@ -119,6 +123,14 @@ class _Join:
         code, ticket, expires_ms = _claim_of(document)
         minutes = max(1, (expires_ms - self.clock.now_ms()) // 60_000)
         self.emit("claim_code", code=code, expires_ms=expires_ms, minutes=minutes)
+        shown = {"code": code, "hub_url": self.client.address.url, "expires_ms": expires_ms}
+        write_json(self.settings.claim_file, shown, sync=False)
+        try:
+            return self._until_claimed(requested, chain, ticket)
+        finally:
+            self.settings.claim_file.unlink(missing_ok=True)
+
+    def _until_claimed(self, requested: Requested, chain: bytes, ticket: bytes) -> Enrolment:
         while not self.stop.wait(CLAIM_POLL_S):
             try:
                 return self._ask(requested, chain, secret=None, ticket=ticket)

@@ -21,7 +21,17 @@ NOTICES: Mapping[str, Level] = {
     "command_refused": "warn",
     "pog_failed": "warn",
     "inclusion_failed": "crit",
+    "problem_grave": "crit",
+    "problem_found": "warn",
+    "problem_over": "info",
+    "repair_tried": "info",
+    "update_installed": "info",
+    "update_failed": "warn",
+    "decommission_failed": "warn",
     "component_failed": "warn",
+    "update_given_up": "crit",
+    "system_degraded": "crit",
+    "system_kept": "info",
 }
 """Which events go up on the topic `event/{level}/{code}`, under their own name as the code."""
 

@@ -19,7 +19,7 @@ from chain.proofs.counters import Counters
 from chain.proofs.delegation import Delegation, sign_delegation
 from chain.proofs.key_ids import record_key_id
 from chain.proofs.record_chain import RecordChain
-from chain.proofs.records import ANSWERS_MAX, INTERVAL_MAX_MS, Answer, Gpu, sign_record
+from chain.proofs.records import ANSWERS_MAX, INTERVAL_MAX_MS, Answer, Gpu, Load, sign_record
 
 DELEGATED_MS = 30 * 24 * 3_600_000
 """How long the identity key lets one record key speak; a machine that runs longer gets another."""
@@ -41,14 +41,24 @@ class RecordKey:
     `prove` stores its delegation in the spool before it signs anything.
     """
 
-    def __init__(self, identity: Identity, boot: bytes, chain_id: str, spool: Spool, clock: Clock) -> None:
+    def __init__(
+        self,
+        identity: Identity,
+        boot: bytes,
+        chain_id: str,
+        spool: Spool,
+        clock: Clock,
+        pcr_digest: bytes | None = None,
+    ) -> None:
         self._identity = identity
+        self._pcr_digest = pcr_digest
         self._boot = boot
         self._chain_id = chain_id
         self._spool = spool
         self._clock = clock
         self._lock = threading.Lock()
         self._key: PrivateKey | None = None
+        self._told: Callable[[], None] = lambda: None
         self._from_ms = 0
         self._until_ms = 0
 
@@ -59,6 +69,10 @@ class RecordKey:
                 self._key = self._certified(from_ms)
             return self._key
 
+    def on_new(self, told: Callable[[], None]) -> None:
+        """Call `told` after each new key."""
+        self._told = told
+
     def now(self) -> PrivateKey:
         """For what is signed outside records, such as commitments."""
         now = self._clock.now_ms()
@@ -67,18 +81,20 @@ class RecordKey:
     def _certified(self, from_ms: int) -> PrivateKey:
         key = PrivateKey.generate("ed25519")
         delegation = Delegation(
-            self._identity.device, key.public.x, self._boot, from_ms, from_ms + DELEGATED_MS, pcr_digest=None
+            self._identity.device, key.public.x, self._boot, from_ms, from_ms + DELEGATED_MS, self._pcr_digest
         )
         envelope = sign_delegation(delegation, self._identity.key, self._chain_id)
         self._spool.store_delegation(delegation.key_id, self._boot, envelope, from_ms)
         self._from_ms, self._until_ms = delegation.not_before_ms, delegation.not_after_ms
+        self._told()
         return key
 
 
 class Recorder:
     """Component: one record into the spool every interval.
 
-    Inputs: clock, counters, answers noted by the prover. Outputs: the spool; `appended` is called after each record.
+    Inputs: clock, counters of the host and of leased pods, answers noted by the prover. Outputs: the spool; `appended`
+    is called after each record.
     """
 
     name = "recorder"
@@ -97,6 +113,7 @@ class Recorder:
         emit: Emit,
         appended: Callable[[], None],
         host: Callable[[Clock], Counters] = host_counters,
+        loads: Callable[[], tuple[Load, ...]] = tuple,
     ) -> None:
         self._identity = identity
         self._boot = boot
@@ -109,6 +126,7 @@ class Recorder:
         self._emit = emit
         self._appended = appended
         self._host = host
+        self._loads = loads
         self._answers: list[Answer] = []
         self._answers_lock = threading.Lock()
         self._last_ms: int | None = None
@@ -140,9 +158,10 @@ class Recorder:
         from_ms = self._interval_start(to_ms)
         with self._answers_lock:
             answers = tuple(self._answers)
+        loads = self._loads()
         try:
             key = self._record_key.at(from_ms, to_ms)
-            head = self._spool.append(lambda head: self._signed(head, key, from_ms, to_ms, answers))
+            head = self._spool.append(lambda head: self._signed(head, key, from_ms, to_ms, loads, answers))
         except Faulty as error:
             self._note_full(error)
             return None
@@ -161,7 +180,15 @@ class Recorder:
             return max(0, to_ms - self._interval_ms)
         return max(last_ms, to_ms - INTERVAL_MAX_MS)
 
-    def _signed(self, head: Head, key: PrivateKey, from_ms: int, to_ms: int, answers: tuple[Answer, ...]) -> Signed:
+    def _signed(
+        self,
+        head: Head,
+        key: PrivateKey,
+        from_ms: int,
+        to_ms: int,
+        loads: tuple[Load, ...],
+        answers: tuple[Answer, ...],
+    ) -> Signed:
         chain = RecordChain(self._identity.device, head.chain, head.next_seq, head.head_hash)
         record = chain.draft(
             boot=self._boot,
@@ -169,6 +196,7 @@ class Recorder:
             to_ms=to_ms,
             host=self._host(self._clock),
             gpus=tuple(Gpu(uuid, counters) for uuid, counters in self._gpus.counters()),
+            loads=loads,
             answers=answers,
         )
         envelope = sign_record(record, key, self._chain_id)

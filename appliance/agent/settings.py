@@ -8,10 +8,12 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from appliance.helper.client import SOCKET
 from chain.errors import Malformed
 
 SYSTEM_HOME = Path("/var/lib/dccn-agent")
 FILE_NAME = "dccn.toml"
+STATUS_FILE = "status.json"
 TABLE = "agent"
 
 
@@ -24,8 +26,12 @@ class Settings:
     - `ca_pin`: hex of SHA-256(SPKI of the hub's CA)[:16], for enrolling without a token.
     - `trust_first_use`: take whichever CA the hub shows, where neither token nor pin names it (a private network).
     - `rpc_urls`: chain nodes to ask instead of those that the hub named.
+    - `tpm`: where tpm2-tools find the TPM that shall hold the identity, such as `device:/dev/tpmrm0`.
     - `json`: events on stdout as JSON lines instead of sentences.
     - `prove`: answer PoG challenges.
+    - `face_folder`: where status and claim code also stand for everybody on this machine, for console and page.
+    - `helper_socket`: where the root helper of an appliance listens; without one nothing here is ever wiped.
+    - `unattended`: nobody starts this agent again (the image): wait for the hub and for a claim however long it takes.
     """
 
     home: Path
@@ -35,8 +41,12 @@ class Settings:
     trust_first_use: bool = False
     owner_key_file: Path | None = None
     rpc_urls: tuple[str, ...] = ()
+    tpm: str | None = None
     json: bool = False
     prove: bool = True
+    unattended: bool = False
+    face_folder: Path | None = None
+    helper_socket: Path = SOCKET
     record_interval_ms: int | None = None
     telemetry_interval_s: float = 10.0
     peer_interval_s: float | None = None
@@ -78,8 +88,13 @@ class Settings:
         return self.home / "rewards.json"
 
     @property
+    def claim_file(self) -> Path:
+        """Where others find it: it is gone when the code is of no use any more."""
+        return (self.face_folder or self.home) / "claim.json"
+
+    @property
     def status_file(self) -> Path:
-        return self.home / "status.json"
+        return self.home / STATUS_FILE
 
     @property
     def tls_folder(self) -> Path:

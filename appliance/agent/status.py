@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,11 +13,13 @@ import msgspec
 
 from appliance.agent.clock import Clock
 from appliance.agent.files import read_json, write_json
-from appliance.agent.settings import Settings
-from chain.errors import DccnError, Faulty
+from appliance.agent.settings import STATUS_FILE, Settings
+from chain.errors import REGISTRY, DccnError, Faulty
+from fleet.protocol.messages import Problem
 
 WRITE_INTERVAL_S = 1.0
 SIGN_OF_LIFE_MS = 10_000
+STUCK_S = 60.0
 
 
 class Status(msgspec.Struct, kw_only=True):
@@ -23,7 +27,9 @@ class Status(msgspec.Struct, kw_only=True):
 
     `verified_height` is the newest header that this device's light client checked; `balance` and `rewards_total` were
     proven against it; `light_client` is ok or says what is wrong. `spool_state` is ok, full or rolled_back;
-    `evidence_level` 0 is a key in a file.
+    `evidence_level` 0 is a key in a file. `problems` are those that the machine's doctor sees, `quarantined` the PCI
+    addresses of cards that take no work. `system` and `slot` say which system runs, `boot` whether it has shown that
+    it works (begun, healthy, unhealthy and why), `given_up` which newer one did not; null on machines without slots.
     """
 
     device: str | None = None
@@ -60,19 +66,30 @@ class Status(msgspec.Struct, kw_only=True):
     rewards_total: str | None = None
     reward_height: int | None = None
     rss_bytes: int | None = None
+    system: str | None = None
+    slot: str | None = None
+    boot: str | None = None
+    boot_reasons: list[str] = []
+    given_up: dict[str, str] | None = None
     problem: str | None = None
+    problems: list[Problem] = []
+    quarantined: list[str] = []
+    update: dict[str, object] | None = None
 
 
 class StatusBoard:
     """Component: collects what others report and writes `status.json` when something changed.
 
-    `sources` are asked before each writing; others call `note`.
+    `sources` are asked before each writing; others call `note`. `face` is a folder that gets a copy for everybody.
     """
 
     name = "status"
 
-    def __init__(self, path: Path, clock: Clock, *, interval_s: float = WRITE_INTERVAL_S) -> None:
+    def __init__(
+        self, path: Path, clock: Clock, *, face: Path | None = None, interval_s: float = WRITE_INTERVAL_S
+    ) -> None:
         self._path = path
+        self._face = face
         self._clock = clock
         self._interval_s = interval_s
         self._lock = threading.Lock()
@@ -80,6 +97,7 @@ class StatusBoard:
         self._sources: list[Callable[[], dict[str, object]]] = []
         self._steady: Status | None = None
         self._written_ms = 0
+        self._looked_s = time.monotonic()
 
     def note(self, **fields: object) -> None:
         """Set fields of `Status` by name."""
@@ -93,9 +111,14 @@ class StatusBoard:
         """Let `source` give fields at every writing."""
         self._sources.append(source)
 
+    def is_moving(self) -> bool:
+        """Whether every part was heard not long ago: one that holds its lock for ever stops the next look."""
+        return time.monotonic() - self._looked_s < STUCK_S
+
     def snapshot(self) -> Status:
         for source in self._sources:
             self.note(**source())
+        self._looked_s = time.monotonic()
         with self._lock:
             return msgspec.structs.replace(self._status, written_ms=self._clock.now_ms())
 
@@ -119,7 +142,12 @@ class StatusBoard:
             self._steady = steady
 
     def _write(self, status: Status) -> None:
-        write_json(self._path, msgspec.to_builtins(status), sync=False)
+        document = msgspec.to_builtins(status)
+        if self._face is not None:
+            write_json(self._face / self._path.name, document, sync=False)
+        # Least of what a full disk stops: who may not write it has to say so on the face, and to go on.
+        with contextlib.suppress(Faulty):
+            write_json(self._path, document, sync=False)
         self._written_ms = status.written_ms or 0
 
     def close(self, problem: str | None = None) -> None:
@@ -143,6 +171,13 @@ def read(home: Path) -> dict[str, object]:
     pid = document.get("pid")
     alive = bool(document.get("is_running")) and isinstance(pid, int) and Path(f"/proc/{pid}").exists()
     return {**document, "is_running": alive, "connected": bool(document.get("connected")) and alive}
+
+
+def say_failure(face: Path, error: DccnError) -> None:
+    """Leave on the face why the agent could not go on; the next start writes over it."""
+    with contextlib.suppress(DccnError):
+        status = Status(problem=f"{REGISTRY[error.code].meaning} {problem_of(error)}")
+        write_json(face / STATUS_FILE, msgspec.to_builtins(status), sync=False)
 
 
 def problem_of(error: DccnError) -> str:

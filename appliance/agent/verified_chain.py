@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from appliance.agent.answer import Enrolment
+from appliance.agent.tls import context_for
 from chain.errors import DccnError, Refused, Unavailable
 from chain.light.client import LightClient
 from chain.light.inclusion import verified_beacon, verified_state, verified_transaction
@@ -119,9 +121,15 @@ class VerifiedChain:
             if drop_trust:  # this machine was off for weeks: the hub named a newer height when it renewed us
                 self._forget()
                 self._client = None
-            elif next_node and len(self._urls) > 1:
+            elif next_node and (len(self._urls) > 1 or is_gateway(self._urls[0])):
+                # A gateway may have turned away a certificate that was renewed since: a new client shows the new one.
                 self._urls.append(self._urls.pop(0))
                 self._client = None
+
+
+def is_gateway(url: str) -> bool:
+    """Nodes speak plain HTTP, as everything is proven; a gateway wants to know who asks."""
+    return url.startswith("https:")
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,17 +143,26 @@ class LightClients:
     enrolment: Callable[[], Enrolment]
     now_ms: Callable[[], int]
     timeout_s: float
+    certificate: Path
 
     def make(self, url: str) -> LightClient:
+        """At an https address a gateway asks for this device's certificate, and shows one of the hub's CA."""
         answer = self.enrolment().answer
+        tls = self._tls() if is_gateway(url) else None
         return LightClient(
-            RpcClient(url, self.timeout_s),
+            RpcClient(url, self.timeout_s, tls),
             answer.chain_id,
             answer.trusted_height,
             answer.trusted_hash,
             store=FileTrustStore(self.file),
             now_ns=lambda: self.now_ms() * 1_000_000,
         )
+
+    def _tls(self) -> ssl.SSLContext:
+        try:
+            return context_for(self.enrolment().broker_ca_pem, self.certificate)
+        except (OSError, ssl.SSLError) as error:
+            raise Unavailable("unreachable", f"no certificate to show to the gateway: {error}") from None
 
     def forget(self) -> None:
         """The stored header is too old to start from."""

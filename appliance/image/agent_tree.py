@@ -10,7 +10,7 @@ import re
 import shutil
 import sys
 from collections.abc import Container
-from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.metadata import DistributionFinder, MetadataPathFinder, PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Final
 
@@ -28,10 +28,17 @@ LIBRARIES: Final = (
     "paho-mqtt",
     "psutil",
     "pynacl",
+    "securesystemslib",
+    "segno",
+    "textual",
+    "tuf",
     "typer",
     "urllib3",
 )
 PACKAGES: Final = ("chain", "appliance", "dccn", "fleet/protocol")
+HARDWARE_TESTS: Final = "hardware-tests"
+HARDWARE_TESTS_OVERLAY: Final = "acceptance"
+"""An image with this overlay has the hardware tests, and nobody else's does."""
 LEFT_OUT: Final = ("__pycache__", "*.pyc", "image", "*.pyi")
 TARGET: Final = (
     "--python-version",
@@ -55,15 +62,22 @@ PLATFORMS: Final = (
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
-def install(folder: Path, work: Path) -> None:
-    """Fill `folder`. Raises Faulty `build_failed` or Unavailable when wheels cannot be had."""
+def install(folder: Path, work: Path, more: tuple[str, ...] = ()) -> None:
+    """Fill `folder`; `more` are libraries that not every image has.
+
+    Raises Faulty `build_failed` or Unavailable when wheels cannot be had.
+    """
     requirements = work / "agent-requirements.txt"
     blocks = locked()
-    requirements.write_text("".join(blocks[name] for name in closure(LIBRARIES, blocks)))
+    wanted = (*LIBRARIES, *more)
+    requirements.write_text("".join(blocks[name] for name in closure(wanted, blocks)))
     platforms = [argument for each in PLATFORMS for argument in ("--platform", each)]
     options = ["--no-deps", "--require-hashes", "--only-binary", ":all:", "--no-compile", "--quiet"]
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "install"]
     run([*pip, *options, *TARGET, *platforms, "--target", folder, "--requirement", requirements])
+    missing = sorted({normalised(name) for name in wanted} - {normalised(name) for name in libraries(folder)})
+    if missing:
+        raise Faulty("build_failed", f"pip left out {', '.join(missing)}: what {LOCK} locks is not for Python 3.11")
     for package in PACKAGES:
         ignore = shutil.ignore_patterns(*LEFT_OUT)
         shutil.copytree(SOURCE / package, folder / package, ignore=ignore, dirs_exist_ok=True)
@@ -73,6 +87,18 @@ def install(folder: Path, work: Path) -> None:
     about.mkdir()
     (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: dccn\nVersion: {own}\n")
     _trim(folder)
+
+
+def install_hardware_tests(folder: Path) -> None:
+    """Beside the agent, where its `appliance.acceptance` looks for them."""
+    ignore = shutil.ignore_patterns(*LEFT_OUT, "bench", "environments")
+    shutil.copytree(SOURCE / HARDWARE_TESTS, folder / HARDWARE_TESTS, ignore=ignore)
+
+
+def libraries(folder: Path) -> dict[str, str]:
+    """Name and version of every distribution in an installed tree, this program among them."""
+    found = MetadataPathFinder.find_distributions(DistributionFinder.Context(path=[str(folder)]))
+    return {each.metadata["Name"]: each.version for each in found}
 
 
 def closure(wanted: tuple[str, ...], known: Container[str]) -> list[str]:
@@ -109,9 +135,8 @@ def locked() -> dict[str, str]:
     for line in LOCK.read_text("utf-8").splitlines(keepends=True):
         if not line.startswith((" ", "#")):
             name = normalised(line.partition("==")[0].strip())
-            found[name] = ""
-        if name:
-            found[name] += line
+        if name:  # one distribution may be locked in several versions, each for some versions of Python
+            found[name] = found.get(name, "") + line
     return found
 
 

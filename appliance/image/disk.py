@@ -13,22 +13,28 @@ from __future__ import annotations
 
 import tempfile
 import uuid
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from appliance.agent.updates import boot_entries
 from appliance.image import fat, gpt
 from appliance.image.profile import MIB, Profile
 
 CONFIG_LABEL: Final = "DCCNCFG"
 NAMESPACE: Final = uuid.UUID("6b0d2a4e-8d0c-5d5f-9d53-0f1a3c6f7e21")
+KEYS: Final = "loader/keys"
 COPY_BYTES: Final = 1 << 20
-BOOT_TRIES: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What goes into the partitions; `root` and `hash_tree` are files, `kernel_image` the UKI's bytes."""
+    """What goes into the partitions; `root` and `hash_tree` are files, `kernel_image` the UKI's bytes.
+
+    `keys` are files by which the firmware learns Secure Boot keys, from the boot loader's menu; with `enrols_keys` the
+    boot loader does so by itself, at the first start of a machine whose firmware waits for keys.
+    """
 
     version: str
     root: Path
@@ -36,6 +42,8 @@ class Contents:
     kernel_image: bytes
     boot_loader: bytes
     configuration: bytes
+    keys: Mapping[str, bytes] = field(default_factory=dict)
+    enrols_keys: bool = False
 
 
 def layout(profile: Profile) -> list[gpt.Partition]:
@@ -49,8 +57,8 @@ def layout(profile: Profile) -> list[gpt.Partition]:
 
 
 def kernel_name(version: str) -> str:
-    """The file name of a UKI that has `BOOT_TRIES` boots to prove itself; the boot loader counts them down."""
-    return f"dccn_{version}+{BOOT_TRIES}.efi"
+    """The file name of a UKI that was never started; the boot loader counts its tries down."""
+    return boot_entries.fresh(version).name
 
 
 def assemble(path: Path, profile: Profile, contents: Contents, epoch_s: int) -> None:
@@ -75,11 +83,15 @@ def assemble(path: Path, profile: Profile, contents: Contents, epoch_s: int) -> 
 
 def esp_files(contents: Contents) -> dict[str, bytes]:
     """The boot partition: the loader under the name that every firmware tries, and one kernel image with its tries."""
+    enrol = b"secure-boot-enroll force\n" if contents.enrols_keys else b""
+    # systemd-boot takes keys by itself from the folder of this name alone; another is an entry of its menu.
+    keys = "auto" if contents.enrols_keys else "dccn"
     return {
         "EFI/BOOT/BOOTX64.EFI": contents.boot_loader,
         "EFI/systemd/systemd-bootx64.efi": contents.boot_loader,
         f"EFI/Linux/{kernel_name(contents.version)}": contents.kernel_image,
-        "loader/loader.conf": b"timeout 0\neditor no\n",
+        "loader/loader.conf": b"timeout 0\neditor no\n" + enrol,
+        **{f"{KEYS}/{keys}/{name}": content for name, content in contents.keys.items()},
     }
 
 

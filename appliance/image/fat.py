@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -21,15 +22,18 @@ def make(path: Path, size_bytes: int, label: str, serial: int, files: Mapping[st
         put(path, name, data, epoch_s=epoch_s)
 
 
-def put(image: Path, name: str, data: bytes, *, epoch_s: int) -> None:
-    """Write one file into the file system `image`, in place of what was there."""
-    source = image.with_name(f".{image.name}.{os.getpid()}.part")
-    try:
+def put(image: Path, name: str, data: bytes, *, offset_bytes: int = 0, epoch_s: int) -> None:
+    """Write one file into the file system that begins at `offset_bytes` of `image`, in place of what was there."""
+    with tempfile.TemporaryDirectory(prefix="dccn-fat-") as folder:
+        source = Path(folder, Path(name).name)
         source.write_bytes(data)
         os.utime(source, (epoch_s, epoch_s))
-        run(["mcopy", "-o", "-m", "-i", image, source, f"::{name}"], env=_at(epoch_s))
-    finally:
-        source.unlink(missing_ok=True)
+        run(["mcopy", "-o", "-m", "-i", f"{image}@@{offset_bytes}", source, f"::{name}"], env=_at(epoch_s))
+
+
+def get(image: Path, name: str, *, offset_bytes: int = 0) -> bytes:
+    """One file's content."""
+    return run(["mtype", "-i", f"{image}@@{offset_bytes}", f"::{name}"], env=_at(0))
 
 
 def _folders(files: Mapping[str, bytes]) -> list[str]:

@@ -17,6 +17,7 @@ ENTRIES: Final = 128
 ENTRY_BYTES: Final = 128
 TABLE_SECTORS: Final = ENTRIES * ENTRY_BYTES // SECTOR_BYTES
 NAME_CHARACTERS: Final = 36
+MAX_SECTORS: Final = 1 << 48
 
 ESP: Final = uuid.UUID("c12a7328-f81f-11d2-ba4b-00a0c93ec93b")
 ROOT_X86_64: Final = uuid.UUID("4f68bce3-e8cd-4db1-96e7-fbcaf984b709")
@@ -103,10 +104,12 @@ def read(disk: BinaryIO) -> list[Partition]:
     if len(header) < _HEADER.size or header[:8] != b"EFI PART":
         return []
     fields = _HEADER.unpack(header)
+    blank = header[:16] + bytes(4) + header[20:]
+    if zlib.crc32(blank) != fields[3] or fields[10] >= MAX_SECTORS:
+        return []
     disk.seek(fields[10] * SECTOR_BYTES)
     entries = disk.read(ENTRIES * ENTRY_BYTES)
-    blank = header[:16] + bytes(4) + header[20:]
-    if zlib.crc32(blank) != fields[3] or zlib.crc32(entries) != fields[13]:
+    if zlib.crc32(entries) != fields[13]:
         return []
     found = (_decode(entries[at : at + ENTRY_BYTES]) for at in range(0, len(entries), ENTRY_BYTES))
     return [each for each in found if each is not None]

@@ -7,10 +7,13 @@ from pathlib import Path
 
 from appliance.provisioning import render
 from appliance.provisioning.settings import MAX_BYTES, OwnerSettings, parse
+from appliance.reset import mark
 from chain import files
 from chain.errors import DccnError
 
 CONFIG = Path("run/dccn/config/dccn.toml")
+WIPED = CONFIG.with_name(mark.DONE)
+"""What the last factory reset left: the agent makes it known to the hub that asked."""
 MACHINE_ID = Path("etc/machine-id")
 NAME = Path("proc/sys/kernel/hostname")
 
@@ -20,12 +23,24 @@ def main(root: Path = Path("/")) -> int:
     settings = read(root / CONFIG)
     for name, text in render.files(settings).items():
         path = root / "run" / name
-        secret = name.startswith(("dccn/", "wpa_supplicant/"))
+        secret = name.startswith(("dccn/", "wpa_supplicant/")) and name != render.PROBLEMS
         files.replace(path, text.encode(), mode=files.PRIVATE_MODE if secret else files.PUBLIC_MODE)
+    wiped = read_file(root / WIPED)
+    if wiped is not None:
+        files.replace(root / "run/dccn/wiped.json", wiped, mode=files.PUBLIC_MODE)
     (root / NAME).write_text(hostname(settings, root) + "\n")
     for problem in settings.problems:
         print(f"dccn: {problem}", file=sys.stderr)
     return 1 if settings.problems else 0
+
+
+def read_file(path: Path) -> bytes | None:
+    """A small file; None where there is none that can be read."""
+    try:
+        data = files.read(path, mark.MAX_BYTES)
+    except DccnError:
+        return None
+    return data if data is not None and len(data) <= mark.MAX_BYTES else None
 
 
 def read(path: Path) -> OwnerSettings:

@@ -6,10 +6,14 @@ import json
 
 from appliance.provisioning.settings import OwnerSettings
 
+PROBLEMS = "dccn/problems.json"
+
 
 def files(settings: OwnerSettings) -> dict[str, str]:
     """Path below /run → content. `dccn/agent.toml` is always there, since the agent's unit takes it in."""
     made = {"dccn/agent.toml": agent(settings)}
+    if settings.problems:
+        made[PROBLEMS] = json.dumps(settings.problems) + "\n"
     if settings.address or settings.dns:
         made["systemd/network/10-dccn.network"] = network(settings)
     if settings.ntp:
@@ -17,6 +21,10 @@ def files(settings: OwnerSettings) -> dict[str, str]:
     if settings.wifi_ssid:
         made["systemd/network/20-dccn-wifi.network"] = "[Match]\nType=wlan\n\n[Network]\nDHCP=yes\nMulticastDNS=yes\n"
         made["wpa_supplicant/dccn.conf"] = wifi(settings)
+    if settings.console_pin:
+        made["dccn/console-pin"] = f"{settings.console_pin}\n"
+    if said := updates(settings):
+        made["dccn/updates.json"] = said
     if settings.proxy:
         made["dccn/proxy.env"] = f"HTTPS_PROXY={settings.proxy}\nHTTP_PROXY={settings.proxy}\n"
     return made
@@ -30,9 +38,21 @@ def agent(settings: OwnerSettings) -> str:
     return "\n".join(["[agent]", *lines]) + "\n"
 
 
+def updates(settings: OwnerSettings) -> str:
+    """What the updater is told, as JSON; empty where the owner said nothing."""
+    said = {
+        "enabled": settings.updates_enabled,
+        "channel": settings.updates_channel,
+        "window": settings.updates_window,
+        "url": settings.updates_url,
+    }
+    told = {name: value for name, value in said.items() if value is not None}
+    return json.dumps(told) + "\n" if told else ""
+
+
 def network(settings: OwnerSettings) -> str:
     """A systemd.network file for every wired interface."""
-    lines = ["[Match]", "Type=ether", "", "[Network]", "MulticastDNS=yes"]
+    lines = ["[Match]", "Type=ether", "Kind=!*", "", "[Network]", "MulticastDNS=yes"]
     lines += [f"Address={settings.address}"] if settings.address else ["DHCP=yes"]
     if settings.gateway:
         lines.append(f"Gateway={settings.gateway}")

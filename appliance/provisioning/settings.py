@@ -19,6 +19,7 @@ _HOSTNAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
 _URL = re.compile(r"https?://[!-~]{1,500}", re.ASCII)
 _PRINTABLE = re.compile(r"[ -~]{1,200}", re.ASCII)
 _PIN = re.compile(r"[0-9]{4,12}", re.ASCII)
+_WINDOW = re.compile(r"(?:[01]\d|2[0-3]):[0-5]\d-(?:[01]\d|2[0-3]):[0-5]\d", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +39,17 @@ class OwnerSettings:
     wifi_password: str | None = None
     wifi_country: str | None = None
     console_pin: str | None = None
+    updates_enabled: bool | None = None
+    updates_channel: str | None = None
+    updates_window: str | None = None
+    updates_url: str | None = None
     problems: tuple[str, ...] = field(default=())
 
 
 def parse(data: bytes) -> OwnerSettings:
     """Never raises: whatever cannot be used is among `problems`."""
     if len(data) > MAX_BYTES:
-        return OwnerSettings(
-            problems=(f"dccn.toml has {len(data)} bytes, at most {MAX_BYTES} are read: it is ignored",)
-        )
+        return OwnerSettings(problems=(f"dccn.toml has more than {MAX_BYTES} bytes: it is ignored",))
     try:
         document = tomllib.loads(data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n"))
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
@@ -69,7 +72,9 @@ def _take(table: dict[str, Any], path: tuple[str, ...], found: dict[str, Any], p
             setting, check = _KNOWN[place]
             understood = check(value)
             if understood is None:
-                problems.append(f"dccn.toml: {name} cannot be {str(value)[:80]!r}; it is ignored")
+                # What is wrong is shown to everybody in the room; a mistyped secret is still nearly the secret.
+                what = "what it is set to" if place in _SECRET else repr(str(value)[:80])
+                problems.append(f"dccn.toml: {name} cannot be {what}; it is ignored")
             else:
                 found[setting] = understood
 
@@ -103,10 +108,15 @@ def _all(check: Callable[[object], str | None]) -> Callable[[object], tuple[str,
     return checked
 
 
+def _switch(value: object) -> bool | None:
+    return value if isinstance(value, bool) else None
+
+
 def _passphrase(value: object) -> str | None:
     return value if isinstance(value, str) and 8 <= len(value) <= 63 and _PRINTABLE.fullmatch(value) else None
 
 
+_SECRET = {("hub", "token"), ("network", "proxy"), ("network", "wifi", "password"), ("console", "pin")}
 _KNOWN: dict[tuple[str, ...], tuple[str, Callable[[object], Any]]] = {
     ("hub", "url"): ("hub_url", _matching(_URL)),
     ("hub", "token"): ("token", _matching(_PRINTABLE)),
@@ -121,4 +131,8 @@ _KNOWN: dict[tuple[str, ...], tuple[str, Callable[[object], Any]]] = {
     ("network", "wifi", "password"): ("wifi_password", _passphrase),
     ("network", "wifi", "country"): ("wifi_country", _matching(re.compile(r"[A-Z]{2}", re.ASCII))),
     ("console", "pin"): ("console_pin", _matching(_PIN)),
+    ("updates", "enabled"): ("updates_enabled", _switch),
+    ("updates", "channel"): ("updates_channel", _matching(re.compile(r"[a-z0-9][a-z0-9-]{0,31}", re.ASCII))),
+    ("updates", "window"): ("updates_window", _matching(_WINDOW)),
+    ("updates", "url"): ("updates_url", _matching(re.compile(r"https://[!-~]{1,500}", re.ASCII))),
 }

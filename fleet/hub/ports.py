@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from fleet.protocol.topics import Leaf
+
 
 @dataclass(frozen=True, slots=True)
 class ChainTrust:
@@ -72,6 +74,13 @@ class ProofPort(Protocol):
 
     def inclusion(self, device: str, chain: bytes, seq: int) -> Inclusion | None:
         """Of a record of the device (32 hex digits); None while it is in no block."""
+
+
+class CommandPort(Protocol):
+    """Signed commands to devices."""
+
+    def send(self, leaf: Leaf, device: bytes, kind: str, body: object, valid_ms: int) -> bool:
+        """False when the broker did not take it. Raises Unavailable `unreachable` while the chain is not known."""
 
 
 class Service(Protocol):

@@ -33,12 +33,13 @@ from fleet.hub.api.admin import page_app
 from fleet.hub.api.board import Board
 from fleet.hub.api.context import Hub
 from fleet.hub.api.devices import device_app
+from fleet.hub.attestation.challenges import Challenges
 from fleet.hub.broker.endpoint import BrokerEndpoint
 from fleet.hub.broker.supervisor import Broker
 from fleet.hub.identity.authority import HUB_USER
 from fleet.hub.identity.keyfiles import IDENTITY_FOLDER
 from fleet.hub.identity.membership import Identity
-from fleet.hub.ports import ChainPort, ProofPort
+from fleet.hub.ports import ChainPort, CommandPort, ProofPort
 from fleet.hub.settings import Ports, Settings, listen
 from fleet.hub.store import open_store
 
@@ -60,6 +61,9 @@ class Services(Protocol):
 
     @property
     def proofs(self) -> ProofPort: ...
+
+    @property
+    def commands(self) -> CommandPort: ...
 
     def start(self) -> None: ...
 
@@ -130,7 +134,9 @@ async def serve(
             identity=identity,
             chain=services.chain,
             proofs=services.proofs,
+            commands=services.commands,
             board=board,
+            attestation=Challenges(settings.vendors_folder, desk.now_ms, identity.entropy),
             broker=(endpoint.public_host, endpoint.port),
         )
         with desk.change() as change:

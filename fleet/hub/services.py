@@ -8,12 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Event, Lock, Thread
 from typing import Final
 
-from chain.errors import DccnError
+from chain.errors import DccnError, Unavailable
 from fleet.hub.actions.desk import Desk
 from fleet.hub.broker.endpoint import BrokerEndpoint
 from fleet.hub.chain.follower import Block
 from fleet.hub.chain.rules import ChainRules
 from fleet.hub.chain.service import ChainService, ChainSettings
+from fleet.hub.commander import Commander
 from fleet.hub.identity.membership import Identity
 from fleet.hub.ingest.link import BrokerLink, LinkSettings
 from fleet.hub.ingest.service import Ingest, IngestSettings
@@ -22,6 +23,7 @@ from fleet.hub.ingest.verify import Rules
 from fleet.hub.ports import Inclusion
 from fleet.hub.proofs.service import ProofService, ProofSettings
 from fleet.hub.settings import Settings
+from fleet.protocol.topics import Leaf
 
 VERIFIERS: Final = 2
 """Threads that check signatures; libsodium lets go of the interpreter meanwhile."""
@@ -38,7 +40,13 @@ class HubServices:
         self._endpoint = endpoint
         self._settings = settings
         keys = identity.keys
-        chain_settings = ChainSettings(rpc=settings.rpc, home=settings.home, account=keys.account, address=keys.address)
+        chain_settings = ChainSettings(
+            rpc=settings.rpc,
+            device_rpc=settings.device_rpc,
+            home=settings.home,
+            account=keys.account,
+            address=keys.address,
+        )
         self.chain = ChainService(chain_settings, desk, time.time_ns)
         self.chain.on_block(self._note_block)
         self.chain.on_halt = lambda error: self.on_halt(error)
@@ -46,7 +54,7 @@ class HubServices:
         self._pool = ThreadPoolExecutor(VERIFIERS, "verify")
         self._stopping = Event()
         self._lock = Lock()
-        self._parts: tuple[Ingest, ProofService, BrokerLink] | None = None
+        self._parts: tuple[Ingest, ProofService, BrokerLink, Commander] | None = None
         self._starter = Thread(target=self._start_parts, name="services", daemon=True)
 
     @property
@@ -56,6 +64,16 @@ class HubServices:
     def inclusion(self, device: str, chain: bytes, seq: int) -> Inclusion | None:
         """See `ProofPort`; nothing is included before the chain is known."""
         return None if self._parts is None else self._parts[1].inclusion(device, chain, seq)
+
+    @property
+    def commands(self) -> HubServices:
+        return self
+
+    def send(self, leaf: Leaf, device: bytes, kind: str, body: object, valid_ms: int) -> bool:
+        """See `CommandPort`: a command names the chain, so there is none before the chain is known."""
+        if self._parts is None:
+            raise Unavailable("unreachable", f"sending the command {kind!r}: the hub does not know its chain yet")
+        return self._parts[3].send(leaf, device, kind, body, valid_ms)
 
     def start(self) -> None:
         self.chain.start()
@@ -67,7 +85,7 @@ class HubServices:
         with self._lock:
             parts = self._parts
         if parts is not None:
-            ingest, proofs, link = parts
+            ingest, proofs, link, _ = parts
             link.stop()
             ingest.stop()
             proofs.stop()
@@ -84,12 +102,11 @@ class HubServices:
             if not self._stopping.is_set():
                 self._parts = self._make(rules)
 
-    def _make(self, rules: ChainRules) -> tuple[Ingest, ProofService, BrokerLink]:
+    def _make(self, rules: ChainRules) -> tuple[Ingest, ProofService, BrokerLink, Commander]:
         keys, desk, endpoint = self._identity.keys, self._desk, self._endpoint
         proof_settings = ProofSettings(
             fleet=self._settings.fleet,
             account=keys.account,
-            command_key=keys.command,
             hub=keys.address,
             profile=self._settings.pog_profile,
         )
@@ -97,13 +114,14 @@ class HubServices:
             host=endpoint.host, port=endpoint.port, ca=endpoint.ca, certificate=endpoint.certificate, key=endpoint.key
         )
         link = BrokerLink(link_settings, lambda message: ingest.deliver(message), desk.now_ms)
-        proofs = ProofService(proof_settings, desk, rules, link, self.chain.reader, self.chain.wake)
+        commander = Commander(link, keys.command, self._settings.fleet, rules.chain_id, desk.now_ms)
+        proofs = ProofService(proof_settings, desk, rules, commander, self.chain.reader, self.chain.wake)
         ingest_settings = IngestSettings(rules=Rules(rules.chain_id), command_key=keys.command, epoch_at=rules.epoch_at)
         ingest = Ingest(ingest_settings, desk, proofs, pooled(self._pool, VERIFIERS))
         ingest.start(link)
         proofs.start()
         link.start()
-        return ingest, proofs, link
+        return ingest, proofs, link, commander
 
     def _note_block(self, block: Block) -> None:
         if self._parts is not None:

@@ -25,7 +25,7 @@ class Settings:
 
     A port of None is the remembered one, else the usual one, else a free one; once devices know it, it stays. `broker`
     is `host:port` of a broker that somebody else runs, with this hub's CA and access list; None starts a private
-    mosquitto.
+    mosquitto. `device_rpc` is where devices are told to ask the chain, perhaps a gateway; empty: where the hub asks.
     """
 
     home: Path
@@ -36,6 +36,7 @@ class Settings:
     broker_port: int | None = None
     broker: str | None = None
     rpc: tuple[str, ...] = ("http://127.0.0.1:26657",)
+    device_rpc: tuple[str, ...] = ()
     record_interval_ms: int = 60_000
     pog_profile: str = "light"
     json: bool = False
@@ -47,6 +48,16 @@ class Settings:
         if self.listen not in ("", "0.0.0.0", "::"):
             names.insert(0, self.listen)
         return list(dict.fromkeys(name for name in names if name))
+
+    @property
+    def vendors_folder(self) -> Path:
+        """Certificates of TPM vendors, as the hub's admin put them there."""
+        return self.home / "attestation/vendors"
+
+    @property
+    def images_folder(self) -> Path:
+        """One JSON file for each image whose boots are believed."""
+        return self.home / "attestation/images"
 
     @property
     def public_host(self) -> str:

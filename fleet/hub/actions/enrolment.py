@@ -13,6 +13,7 @@ from chain.crypto.keys import PublicKey
 from chain.errors import Refused
 from chain.proofs.receipts import Start
 from fleet.hub.actions.desk import Change, Desk
+from fleet.hub.actions.ended import is_ended
 from fleet.hub.actions.events import CertificateIssued, ClaimApproved, ClaimBegun, DeviceEnrolled, TokenCreated
 from fleet.hub.identity.authority import Issued
 from fleet.hub.identity.codes import CODE_BYTES, code_text, parse_code, secret_hash
@@ -103,7 +104,7 @@ def do_enrol(desk: Desk, identity: Identity, request: EnrolRequest) -> Member:
     Raises Refused(token_invalid | claim_invalid | claim_pending | record_foreign), Malformed for a bad CSR.
     """
     device = address.device_id(request.identity)
-    issued = identity.authority.issue_device(request.csr, topic_id(device), desk.now_ms())
+    issued = identity.authority.issue_device(request.csr, device, desk.now_ms())
     with desk.change() as change:
         by = _spend(change, request, device)
         again = _note_device(change, identity.fleet, request.identity, device, by)
@@ -115,9 +116,14 @@ def do_enrol(desk: Desk, identity: Identity, request: EnrolRequest) -> Member:
 
 
 def do_renew(desk: Desk, identity: Identity, device: bytes, csr: bytes) -> Member:
-    """A new certificate for a known device, whose identity key signed the request; the old one may have expired."""
-    issued = identity.authority.issue_device(csr, topic_id(device), desk.now_ms())
+    """A new certificate for a known device, whose identity key signed the request; the old one may have expired.
+
+    Raises Refused `device_revoked` for one that was decommissioned.
+    """
+    issued = identity.authority.issue_device(csr, device, desk.now_ms())
     with desk.change() as change:
+        if is_ended(change.connection, device):
+            raise Refused("device_revoked", f"device {topic_id(device)} was decommissioned here")
         _note_certificate(change, device, issued, "renew")
         newest = change.connection.execute(
             select(record_chains.c.chain)

@@ -91,6 +91,21 @@ class DeviceRegistered(HubEvent, frozen=True, kw_only=True):
     height: int
 
 
+class DecommissionAsked(HubEvent, frozen=True, kw_only=True):
+    """An admin asked for the end of a device: it shall leave the chain and wipe its data."""
+
+    device: str
+
+
+class DeviceWiped(HubEvent, frozen=True, kw_only=True):
+    """A device signed its proof of wipe, before it or (from a TPM) after it."""
+
+    device: str
+    phase: Literal["before", "after"]
+    method: str
+    revoked_height: int | None
+
+
 class DeviceOnline(HubEvent, frozen=True, kw_only=True):
     """A device connected."""
 
@@ -119,6 +134,41 @@ class DeviceNotice(HubEvent, frozen=True, kw_only=True):
     text: str
 
 
+class DeviceAttested(HubEvent, frozen=True, kw_only=True):
+    """A TPM vouched for a device's identity key and for a boot of a known image."""
+
+    device: str
+    image: str
+    manufacturer: str | None
+    secure_boot: bool
+
+
+class AcceptanceReported(HubEvent, frozen=True, kw_only=True):
+    """A device brought the signed report of its hardware tests; the numbers are how many tests ended so."""
+
+    device: str
+    profile: str
+    level: str
+    is_passed: bool
+    passed: int
+    failed: int
+    skipped: int
+
+
+class AttestationRefused(HubEvent, frozen=True, kw_only=True):
+    """A device's attestation was turned down: its evidence level falls until a better one."""
+
+    device: str
+    code: str
+    reason: str
+
+
+class UpdateAnnounced(HubEvent, frozen=True, kw_only=True):
+    """An admin asked devices to look for a release."""
+
+    devices: int
+
+
 class TelemetryReceived(HubEvent, frozen=True, kw_only=True):
     """A device's gauges; `gpu` is null for the machine itself."""
 
@@ -133,6 +183,8 @@ class RecordsAccepted(HubEvent, frozen=True, kw_only=True):
     device: str
     count: int
     upto_seq: int
+    record_key: str | None = None
+    """Key id of what signed the last of them, hex."""
 
 
 class MessageRefused(HubEvent, frozen=True, kw_only=True):
@@ -239,10 +291,16 @@ EVENTS: Final[tuple[type[HubEvent], ...]] = (
     CertificateIssued,
     RegistrationSponsored,
     DeviceRegistered,
+    DecommissionAsked,
+    DeviceWiped,
     DeviceOnline,
     DeviceOffline,
     DeviceReported,
     DeviceNotice,
+    DeviceAttested,
+    AttestationRefused,
+    UpdateAnnounced,
+    AcceptanceReported,
     TelemetryReceived,
     RecordsAccepted,
     MessageRefused,

@@ -17,16 +17,20 @@ from sqlalchemy import select
 
 from chain.errors import Refused
 from chain.web.problems import HANDLERS
+from fleet.hub.actions.decommission import do_ask_decommission
 from fleet.hub.actions.enrolment import do_approve_claim, do_create_token
+from fleet.hub.actions.updates import do_announce_update
+from fleet.hub.api.acceptance_lines import AcceptanceLine, reports_of
 from fleet.hub.api.context import Hub
 from fleet.hub.api.live import LivePage
 from fleet.hub.api.live import events as live_events
 from fleet.hub.api.overview import DeviceLine, Overview, overview
 from fleet.hub.api.security import add_headers, only_loopback_names
 from fleet.hub.page.rendering import STATIC, Joining, Renderer
-from fleet.hub.store.tables import events
+from fleet.hub.store.tables import devices, events
 from fleet.protocol.enrolment import ca_pin
 from fleet.protocol.limits import MAX_ADMIN_BYTES
+from fleet.protocol.messages import Problem, Reported, decode
 from fleet.protocol.topics import topic_id
 
 AnyRequest = Request[Any, Any, State]
@@ -50,6 +54,18 @@ class TokenMade(msgspec.Struct, frozen=True):
     token: str
     expires_ms: int
     join: str
+
+
+class LookForUpdate(msgspec.Struct, frozen=True):
+    """The machines to ask, by topic id; null: all."""
+
+    devices: list[str] | None = None
+
+
+class UpdateAnnounced(msgspec.Struct, frozen=True):
+    """The machines that were asked; one that is off looks by itself when it is back."""
+
+    devices: list[str]
 
 
 class Audited(msgspec.Struct, frozen=True):
@@ -103,6 +119,30 @@ def get_device(
     raise Refused("device_unknown", f"device {device} is not enrolled here")
 
 
+@get("/api/devices/{device:str}/problems", tags=["fleet"], summary="What ails one machine", sync_to_thread=True)
+def get_problems(
+    request: AnyRequest, device: Annotated[str, Parameter(pattern="^[0-9a-f]{32}$", description="Topic id.")]
+) -> list[Problem]:
+    """As the machine's own doctor tells it: with what it tried, what comes next, and the last lines of the log."""
+    with _hub(request).desk.store.read() as connection:
+        row = connection.execute(select(devices.c.reported).where(devices.c.topic_id == device)).one_or_none()
+    if row is None:
+        raise Refused("device_unknown", f"device {device} is not enrolled here")
+    return decode(row.reported.encode(), Reported).problems if row.reported else []
+
+
+@get("/api/devices/{device:str}/acceptances", tags=["fleet"], summary="Its hardware tests", sync_to_thread=True)
+def get_acceptances(
+    request: AnyRequest, device: Annotated[str, Parameter(pattern="^[0-9a-f]{32}$", description="Topic id.")]
+) -> list[AcceptanceLine]:
+    """The newest first; `signed` is the envelope in base64, for whoever wants to verify it."""
+    with _hub(request).desk.store.read() as connection:
+        row = connection.execute(select(devices.c.device).where(devices.c.topic_id == device)).one_or_none()
+        if row is None:
+            raise Refused("device_unknown", f"device {device} is not enrolled here")
+        return reports_of(connection, row.device)
+
+
 @get("/api/events", tags=["fleet"], summary="The audit log, newest first", sync_to_thread=True)
 def get_events(
     request: AnyRequest,
@@ -135,10 +175,43 @@ async def create_token(request: AnyRequest) -> TokenMade:
     return TokenMade(token.text, expires_ms, f"dccn agent run --hub {hub.device_url} --token {token.text}")
 
 
+@post("/api/updates", status_code=200, tags=["admin"], summary="Ask machines to look for a release now")
+async def announce_update(request: AnyRequest, data: JSONBody[LookForUpdate]) -> UpdateAnnounced:
+    hub = _hub(request)
+    hub.identity.admin.check(request.headers.get("authorization"))
+    return UpdateAnnounced(await asyncio.to_thread(do_announce_update, hub.desk, hub.commands, data.devices))
+
+
+@post("/api/devices/{device:str}/decommission", status_code=202, tags=["admin"], summary="End a machine's life here")
+async def decommission(
+    request: AnyRequest, device: Annotated[str, Parameter(pattern="^[0-9a-f]{32}$", description="Topic id.")]
+) -> DeviceLine:
+    """The machine is told at once, or when it comes back; it leaves the chain, signs its proof of wipe, and wipes."""
+    hub = _hub(request)
+    hub.identity.admin.check(request.headers.get("authorization"))
+    await asyncio.to_thread(do_ask_decommission, hub.desk, hub.identity, device)
+    lines = await asyncio.to_thread(_overview, hub)
+    return next(line for line in lines.devices if line.device == device)
+
+
 def page_app(hub: Hub) -> Litestar:
     """The ASGI application for people on this machine; `app.state.live.closing` ends its streams."""
     renderer = Renderer()
-    handlers = [page, live, stream, health, get_overview, get_device, get_events, approve_claim, create_token]
+    handlers = [
+        page,
+        live,
+        stream,
+        health,
+        get_overview,
+        get_device,
+        decommission,
+        get_problems,
+        get_acceptances,
+        get_events,
+        approve_claim,
+        create_token,
+        announce_update,
+    ]
     return Litestar(
         route_handlers=[*handlers, create_static_files_router("/static", [STATIC], include_in_schema=False)],
         state=State({"hub": hub, "renderer": renderer, "live": LivePage(hub, renderer)}),

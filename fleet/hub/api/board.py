@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any, Final
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, func, select
 
 from chain.crypto import address
+from chain.wire import cose
 from chain.wire.amounts import parse_ankr
 from fleet.hub.actions.bus import EventBus
 from fleet.hub.actions.events import (
@@ -25,8 +26,22 @@ from fleet.hub.actions.events import (
     TelemetryReceived,
 )
 from fleet.hub.store import Store
-from fleet.hub.store.tables import pog_results, records, rewards
+from fleet.hub.store.tables import attestations, pog_results, record_chains, records, rewards
 
+# The last record of each chain of a device that attests; the newest chain comes last.
+_NEWEST_OF_ATTESTED: Final = (
+    select(records.c.device, records.c.raw)
+    .join(attestations, attestations.c.device == records.c.device)
+    .join(
+        record_chains,
+        and_(
+            record_chains.c.device == records.c.device,
+            record_chains.c.chain == records.c.chain,
+            records.c.seq == record_chains.c.next_seq - 1,
+        ),
+    )
+    .order_by(record_chains.c.started_ms)
+)
 HISTORY: Final = 60
 """Points of a sparkline."""
 EVENTS_KEPT: Final = 80
@@ -71,6 +86,7 @@ class Board:
         self.lock = Lock()
         self.gauges: dict[str, Gauges] = {}
         self.accepted: Counter[str] = Counter()
+        self.record_keys: dict[str, str] = {}
         self.arrivals: deque[tuple[int, int]] = deque()
         self.pog: dict[tuple[str, str], deque[PogPoint]] = {}
         self.pog_passed = 0
@@ -88,6 +104,8 @@ class Board:
             totals = select(records.c.device, func.count()).group_by(records.c.device)
             for device, count in connection.execute(totals):
                 self.accepted[device.hex()[:32]] = count
+            for device, raw in connection.execute(_NEWEST_OF_ATTESTED):
+                self.record_keys[device.hex()[:32]] = cose.open_envelope(raw).kid.hex()
             for row in connection.execute(select(pog_results).order_by(pog_results.c.challenge_height)):
                 point = PogPoint(row.challenge_height, row.ok, row.code, row.operations_per_s)
                 self._note_pog(row.device.hex()[:32], row.gpu, point)
@@ -154,6 +172,8 @@ class Board:
 
     def _note_records(self, event: RecordsAccepted) -> None:
         self.accepted[event.device] += event.count
+        if event.record_key is not None:
+            self.record_keys[event.device] = event.record_key
         now_s = self._now_ms() // 1000
         if self.arrivals and self.arrivals[-1][0] == now_s:
             self.arrivals[-1] = (now_s, self.arrivals[-1][1] + event.count)
@@ -173,6 +193,7 @@ class Board:
                     device=event.device,
                     count=line.count + event.count,
                     upto_seq=max(line.upto_seq, event.upto_seq),
+                    record_key=event.record_key,
                 )
                 return
         self.events.append(event)

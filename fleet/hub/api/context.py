@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from fleet.hub.actions.desk import Desk
 from fleet.hub.api.board import Board
+from fleet.hub.attestation.challenges import Challenges
 from fleet.hub.identity.membership import Identity
-from fleet.hub.ports import ChainPort, ProofPort
+from fleet.hub.ports import ChainPort, CommandPort, ProofPort
 from fleet.hub.settings import Ports, Settings
 
 
@@ -21,7 +22,9 @@ class Hub:
     identity: Identity
     chain: ChainPort
     proofs: ProofPort
+    commands: CommandPort
     board: Board
+    attestation: Challenges
     broker: tuple[str, int]
 
     @property

@@ -22,12 +22,17 @@ from chain.errors import Refused
 from chain.proofs.receipts import sign_start
 from chain.web.problems import HANDLERS
 from chain.wire import cbor
+from fleet.hub.actions.decommission import do_note_wipe
 from fleet.hub.actions.enrolment import Member, do_begin_claim, do_enrol, do_renew, identity_of
 from fleet.hub.actions.registrations import do_sponsor_registration
+from fleet.hub.api.acceptance import accept
+from fleet.hub.api.attestation import begin, prove
 from fleet.hub.api.context import Hub
+from fleet.hub.api.releases import release_file
 from fleet.hub.api.security import add_headers
 from fleet.hub.identity.membership import check_request, open_request
 from fleet.hub.ports import ChainTrust
+from fleet.protocol.decommission import WIPE_PATH
 from fleet.protocol.enrolment import (
     CLAIM_PATH,
     CLAIM_TAG,
@@ -176,10 +181,29 @@ async def inclusion(
     )
 
 
+@post(WIPE_PATH, status_code=204, tags=["decommission"], summary="A device's proof of wipe")
+async def wiped(request: AnyRequest) -> None:
+    """Body: COSE_Sign1 (dccn/wipe/v1) over `wipe1`, by the identity key."""
+    hub, raw = _hub(request), await request.body()
+    await asyncio.to_thread(do_note_wipe, hub.desk, raw, hub.chain.view().chain_id)
+
+
 def device_app(hub: Hub) -> Litestar:
     """The ASGI application that devices talk to over HTTPS."""
     return Litestar(
-        route_handlers=[nonce, enrol, begin_claim, renew, register, inclusion],
+        route_handlers=[
+            nonce,
+            enrol,
+            begin_claim,
+            renew,
+            register,
+            inclusion,
+            begin,
+            prove,
+            release_file,
+            accept,
+            wiped,
+        ],
         state=State({"hub": hub}),
         request_max_body_size=MAX_ENROLMENT_BYTES,
         exception_handlers=HANDLERS,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from chain.crypto import address
 from chain.errors import REGISTRY
@@ -16,11 +16,22 @@ from fleet.hub.actions.events import HubEvent
 from fleet.hub.api.board import Board, Gauges, PogPoint
 from fleet.hub.ports import ChainView
 from fleet.hub.store import Store
-from fleet.hub.store.tables import contradictions, devices, refusal_counts
-from fleet.protocol.messages import Hardware, Reported
+from fleet.hub.store.tables import (
+    acceptances,
+    attestations,
+    contradictions,
+    decommissions,
+    devices,
+    refusal_counts,
+)
+from fleet.protocol.decommission import read_wipe
+from fleet.protocol.messages import Hardware, Problem, Reported, Software
 
+PROBLEMS_AT_MOST = 8
 MEDIAN_OF = 8
 """The rate is the median of the last passes."""
+QUOTED = 3
+"""The evidence level of a machine whose TPM quotes a boot of a known image."""
 
 
 class Pog(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,10 +53,57 @@ class GpuLine(msgspec.Struct, frozen=True, kw_only=True):
     name: str | None
     memory_bytes: int | None
     gauges: dict[str, Any] | None
+    quarantined: bool = False
+
+
+class Attestation(msgspec.Struct, frozen=True, kw_only=True):
+    """What the machine's TPM says of its boot. `reason` is why it is not believed; None: it is.
+
+    `manufacturer` None is an unproven one; `image` and `secure_boot` are of the last quote that was believed.
+    """
+
+    believed: bool
+    at_ms: int
+    reason: str | None
+    image: str | None
+    secure_boot: bool | None
+    manufacturer: str | None
+
+
+class Acceptance(msgspec.Struct, frozen=True, kw_only=True):
+    """The outcome of the machine's last hardware tests, as it signed them; the numbers are tests."""
+
+    profile: str
+    level: str
+    ended_ms: int
+    is_passed: bool
+    passed: int
+    failed: int
+    skipped: int
+
+
+class Decommission(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a machine's end has come. `before_ms` and `after_ms` are when its signed statements came.
+
+    `state`: asked, stated (it signed that it wipes now), confirmed (its TPM signed again after the wipe).
+    `revoked_height` is the block at which the machine saw itself off the chain; null when it did not.
+    """
+
+    state: Literal["asked", "stated", "confirmed"]
+    asked_ms: int
+    before_ms: int | None
+    after_ms: int | None
+    method: str | None
+    revoked_height: int | None
 
 
 class DeviceLine(msgspec.Struct, frozen=True, kw_only=True):
-    """One machine. `evidence_level` is what the hub saw: 1 when it passed one of the fleet's last challenges."""
+    """One machine. `evidence_level` is what the hub saw: 3 while a quote of a known image counts, else 1 when it
+    passed one of the fleet's last challenges.
+
+    `problems` are those that its own doctor sees, the gravest first, without their log lines; `software` is what an
+    appliance runs and what its updater is at.
+    """
 
     device: str
     online: bool | None
@@ -53,16 +111,21 @@ class DeviceLine(msgspec.Struct, frozen=True, kw_only=True):
     enrolled_ms: int
     last_seen_ms: int | None
     evidence_level: int
+    attestation: Attestation | None
+    decommission: Decommission | None
     contradictions: int
     owner: str | None
     registered_height: int | None
     hardware: Hardware | None
     gpus: list[GpuLine]
+    problems: list[Problem]
+    software: Software | None
     system: dict[str, Any] | None
     cpu_history: list[float | None]
     records_accepted: int
     records_refused: int
     pog: list[Pog]
+    acceptance: Acceptance | None = None
 
 
 class Refused(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,6 +174,11 @@ def overview(store: Store, board: Board, chain: ChainView, fleet: str, now_ms: i
         rows = connection.execute(select(devices).order_by(devices.c.enrolled_ms)).all()
         counts = connection.execute(select(table.code, table.topic_id, table["count"])).all()
         twisted = _contradictions(connection)
+        accepted = _acceptances(connection)
+        ended = {row.device: _decommission(row) for row in connection.execute(_ENDED).all()}
+        attested = {
+            row.device: _attestation(row, board, now_ms) for row in connection.execute(select(attestations)).all()
+        }
     refused_by_device: dict[str, int] = {}
     refused_by_code: dict[str, int] = {}
     for row in counts:
@@ -122,7 +190,23 @@ def overview(store: Store, board: Board, chain: ChainView, fleet: str, now_ms: i
         answers: dict[str, dict[str, list[PogPoint]]] = {}
         for (device, gpu), points in board.pog.items():
             answers.setdefault(device, {})[gpu] = list(points)
-        lines = [_device(row, board, answers.get(row.topic_id, {}), recent, refused_by_device, twisted) for row in rows]
+        lines = [
+            _device(
+                row,
+                board,
+                answers.get(row.topic_id, {}),
+                recent,
+                refused_by_device,
+                twisted,
+                attested.get(row.device),
+                ended.get(row.device),
+            )
+            for row in rows
+        ]
+        lines = [
+            msgspec.structs.replace(line, acceptance=accepted.get(row.device))
+            for line, row in zip(lines, rows, strict=True)
+        ]
         return Overview(
             fleet=fleet,
             at_ms=now_ms,
@@ -148,6 +232,8 @@ def _device(
     recent: set[int],
     refused: dict[str, int],
     twisted: dict[bytes, int],
+    attestation: Attestation | None,
+    decommission: Decommission | None,
 ) -> DeviceLine:
     reported = msgspec.json.decode(row.reported, type=Reported) if row.reported else None
     gauges = board.gauges.get(row.topic_id, Gauges())
@@ -158,7 +244,9 @@ def _device(
         offline_reason=row.offline_reason,
         enrolled_ms=row.enrolled_ms,
         last_seen_ms=row.last_seen_ms,
-        evidence_level=1 if proven else 0,
+        evidence_level=QUOTED if attestation and attestation.believed else 1 if proven else 0,
+        attestation=attestation,
+        decommission=decommission,
         contradictions=twisted.get(row.device, 0),
         owner=address.encode(row.owner) if row.owner else None,
         registered_height=row.registered_height,
@@ -170,14 +258,69 @@ def _device(
                 name=gpu.name,
                 memory_bytes=gpu.memory_bytes,
                 gauges=gauges.gpus.get(gpu.index),
+                quarantined=gpu.quarantined,
             )
             for gpu in (reported.gpus if reported else [])
+        ],
+        software=reported.software if reported else None,
+        problems=[
+            msgspec.structs.replace(each, logs=[])
+            for each in (reported.problems[:PROBLEMS_AT_MOST] if reported else [])
         ],
         system=gauges.system,
         cpu_history=list(gauges.cpu),
         records_accepted=board.accepted[row.topic_id],
         records_refused=refused.get(row.topic_id, 0),
         pog=[_pog(gpu, points) for gpu, points in sorted(answers.items())],
+    )
+
+
+def _acceptances(connection: Connection) -> dict[bytes, Acceptance]:
+    """The newest report of each device."""
+    table = acceptances.c
+    newest = select(func.max(table.id)).group_by(table.device)
+    names = Acceptance.__struct_fields__
+    query = select(table.device, *(table[name] for name in names)).where(table.id.in_(newest))
+    return {
+        device: Acceptance(**dict(zip(names, values, strict=True))) for device, *values in connection.execute(query)
+    }
+
+
+# Those who were let in again since begin anew.
+_ENDED = (
+    select(decommissions)
+    .join(devices, devices.c.device == decommissions.c.device)
+    .where(devices.c.enrolled_ms <= decommissions.c.asked_ms)
+)
+
+
+def _decommission(row: Any) -> Decommission:
+    raw = row.after_raw or row.before_raw
+    statement = None if raw is None else read_wipe(raw)[0]
+    return Decommission(
+        state="asked" if row.before_ms is None else "stated" if row.after_ms is None else "confirmed",
+        asked_ms=row.asked_ms,
+        before_ms=row.before_ms,
+        after_ms=row.after_ms,
+        method=None if statement is None else statement.method,
+        revoked_height=None if statement is None else statement.revoked_height,
+    )
+
+
+def _attestation(row: Any, board: Board, now_ms: int) -> Attestation:
+    reason = row.reason
+    last_key = board.record_keys.get(row.device.hex()[:32])
+    if reason is None and now_ms >= row.not_after_ms:
+        reason = "the last quote is more than a day old: the machine makes no new one"
+    elif reason is None and row.record_key is not None and last_key not in (None, row.record_key.hex()):
+        reason = "its last record is signed by a key that no quote vouches for: it may have booted something else"
+    return Attestation(
+        believed=reason is None,
+        at_ms=row.at_ms,
+        reason=reason,
+        image=row.image,
+        secure_boot=row.secure_boot,
+        manufacturer=row.manufacturer,
     )
 
 

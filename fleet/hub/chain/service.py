@@ -17,7 +17,7 @@ from chain.errors import REGISTRY, DccnError, Faulty, Refused, Unavailable
 from chain.light.rpc import RpcClient
 from chain.wire import transactions
 from chain.wire.cometbft import Header
-from chain.wire.kinds import DEVICE_REGISTER
+from chain.wire.kinds import DEVICE_REGISTER, DEVICE_REVOKE
 from chain.wire.state import required_fee
 from fleet.hub.actions.desk import Desk
 from fleet.hub.actions.events import ChainAdvanced
@@ -46,9 +46,13 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChainSettings:
-    """`rpc` are the nodes' addresses, asked in turn when one does not answer; `account` pays and signs."""
+    """`rpc` are the nodes' addresses, asked in turn when one does not answer; `account` pays and signs.
+
+    Devices are told `device_rpc` instead, if there is any.
+    """
 
     rpc: tuple[str, ...]
+    device_rpc: tuple[str, ...] = ()
     home: Path
     account: PrivateKey = field(repr=False)
     address: bytes
@@ -101,8 +105,8 @@ class ChainService:
         if rules is None:
             raise Unavailable("unreachable", "the chain is not known yet, so nothing can be registered on it")
         read = transactions.decode(transaction)
-        if read.type != DEVICE_REGISTER:
-            raise Refused("tx_unauthorised", f"only registrations are sponsored, not type {read.type}")
+        if read.type not in (DEVICE_REGISTER, DEVICE_REVOKE):
+            raise Refused("tx_unauthorised", f"only registrations and their end are sponsored, not type {read.type}")
         if read.fee > required_fee(len(transaction) + transactions.SIGNATURE_BYTES, rules.parameters):
             raise Refused("tx_unauthorised", f"the registration offers a fee of {read.fee}, more than the chain asks")
         signed = transactions.sponsor(read, self._settings.account, rules.chain_id)
@@ -239,7 +243,7 @@ class ChainService:
             follower.commit(connection, block.height)
             for listener in self._on_block:
                 listener(block)
-            if any(_is_registration(raw) for raw in block.transactions):
+            if any(_changes_devices(raw) for raw in block.transactions):
                 self._look_until = block.height + PROVABLE_AFTER
         if blocks and follower.rules is not None:
             self._read_ledger(connection, follower, follower.rules.epoch_at(blocks[-1].time_ms), blocks[-1].height)
@@ -277,7 +281,7 @@ class ChainService:
             genesis_hash=bytes.fromhex(rules.genesis_hash),
             trusted_height=header.height,
             trusted_hash=header.hash(),
-            rpc=self._settings.rpc,
+            rpc=self._settings.device_rpc or self._settings.rpc,
             transaction_fee=rules.parameters["transaction_fee_atto"],
         )
         with self._lock:
@@ -299,8 +303,8 @@ class ChainService:
         return min(POLL_MAX_S, max(POLL_MIN_S, interval_ms / 1_000 / POLLS_PER_BLOCK))
 
 
-def _is_registration(raw: bytes) -> bool:
+def _changes_devices(raw: bytes) -> bool:
     try:
-        return not transactions.is_beacon_tx(raw) and transactions.decode(raw).type == DEVICE_REGISTER
+        return not transactions.is_beacon_tx(raw) and transactions.decode(raw).type in (DEVICE_REGISTER, DEVICE_REVOKE)
     except DccnError:
         return False

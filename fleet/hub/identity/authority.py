@@ -23,9 +23,11 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from chain import files
+from chain.crypto import address
 from chain.errors import Faulty, Malformed
 from fleet.hub.identity.keyfiles import IDENTITY_FOLDER
 from fleet.protocol.limits import CERTIFICATE_BACKDATE_S, CERTIFICATE_LIFETIME_S
+from fleet.protocol.topics import topic_id
 
 CA_LIFETIME_S: Final = 10 * 366 * 24 * 3600
 SERVER_LIFETIME_S: Final = 397 * 24 * 3600
@@ -79,8 +81,10 @@ class Authority:
         """DER SubjectPublicKeyInfo: what tokens pin."""
         return self._certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
-    def issue_device(self, csr_der: bytes, topic_id: str, now_ms: int) -> Issued:
-        """A client certificate of 24 h for the CSR's key. CN is `topic_id`: the CSR's own subject is ignored.
+    def issue_device(self, csr_der: bytes, device: bytes, now_ms: int) -> Issued:
+        """A client certificate of 24 h for the CSR's key, whose own subject is ignored.
+
+        CN is the device's topic id, which is half of its id of 32 bytes; the whole id is the URI among its other names.
 
         Raises Malformed for a CSR that does not parse, is not signed by its key, or is not P-256.
         """
@@ -93,7 +97,9 @@ class Authority:
             raise Malformed("bad_key", "the certificate request's key is not P-256")
         if not signed:
             raise Malformed("bad_signature", "the certificate request is not signed by its own key")
-        return self._issue(public, topic_id, now_ms, CERTIFICATE_LIFETIME_S, ExtendedKeyUsageOID.CLIENT_AUTH)
+        names: list[x509.GeneralName] = [x509.UniformResourceIdentifier(address.device_urn(device))]
+        usage = ExtendedKeyUsageOID.CLIENT_AUTH
+        return self._issue(public, topic_id(device), now_ms, CERTIFICATE_LIFETIME_S, usage, names)
 
     def issue_pair(self, name: str, hosts: Iterable[str], now_ms: int) -> tuple[bytes, bytes]:
         """(key PEM, certificate PEM) of this hub's own: a server for `hosts`, or with no hosts a client."""
@@ -111,7 +117,7 @@ class Authority:
         now_ms: int,
         lifetime_s: int,
         usage: x509.ObjectIdentifier,
-        hosts: list[x509.GeneralName] | None = None,
+        names: list[x509.GeneralName] | None = None,
     ) -> Issued:
         not_after = _time(now_ms) + datetime.timedelta(seconds=lifetime_s)
         serial = x509.random_serial_number()
@@ -129,8 +135,8 @@ class Authority:
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
         )
-        if hosts:
-            builder = builder.add_extension(x509.SubjectAlternativeName(hosts), critical=False)
+        if names:
+            builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
         certificate = builder.sign(self._key, hashes.SHA256())
         return Issued(certificate.public_bytes(Encoding.DER), f"{serial:x}", int(not_after.timestamp()) * 1000)
 

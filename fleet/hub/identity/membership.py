@@ -65,8 +65,12 @@ class Identity:
 
     def sign_answer(self, answer: Enrolled) -> bytes:
         """COSE_Sign1 by the command key."""
+        return self.sign(answer.body(), ENROLLED_TAG)
+
+    def sign(self, body: object, tag: str) -> bytes:
+        """COSE_Sign1 by the command key over what a device reads as the hub's word."""
         command = self.keys.command
-        return cose.sign(command, key_id(command.public), answer.body(), ENROLLED_TAG, NO_CHAIN)
+        return cose.sign(command, key_id(command.public), body, tag, NO_CHAIN)
 
 
 def open_request(data: bytes) -> cose.Envelope:

@@ -84,7 +84,9 @@ class Snapshot:
 
 
 class AcceptedRecord(msgspec.Struct, frozen=True):
-    """A work record to be stored. `to_ms` ends its interval by the device's clock; a `stale` one earns nothing."""
+    """A work record to be stored. `to_ms` ends its interval by the device's clock; a `stale` one earns nothing; `kid`
+    names the record key that signed it.
+    """
 
     device: bytes
     topic_id: str
@@ -95,6 +97,7 @@ class AcceptedRecord(msgspec.Struct, frozen=True):
     arrived_ms: int
     raw: bytes
     stale: bool
+    kid: bytes
 
 
 @dataclass(frozen=True, slots=True)

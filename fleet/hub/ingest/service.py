@@ -215,11 +215,16 @@ class Ingest:
 
     def _publish_events(self, decisions: Decisions, snapshot: Snapshot, now_ms: int) -> None:
         counts: dict[str, int] = {}
+        kids: dict[str, str] = {}
         for record in decisions.records:
             counts[record.topic_id] = counts.get(record.topic_id, 0) + 1
+            kids[record.topic_id] = record.kid.hex()
         upto = {topic_id: snapshot.chains[key].upto_seq for key, topic_id in decisions.receipts.items()}
         for topic_id, count in counts.items():
-            self._desk.bus.publish(RecordsAccepted(at_ms=now_ms, device=topic_id, count=count, upto_seq=upto[topic_id]))
+            news = RecordsAccepted(
+                at_ms=now_ms, device=topic_id, count=count, upto_seq=upto[topic_id], record_key=kids[topic_id]
+            )
+            self._desk.bus.publish(news)
         for item in decisions.contradictions:
             self._desk.bus.publish(
                 ContradictionSeen(at_ms=now_ms, device=item.topic_id, chain=item.chain.hex(), seq=item.seq)

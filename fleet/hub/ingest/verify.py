@@ -220,6 +220,7 @@ def _take_record(
             reading.message.arrived_ms,
             signed.raw,
             stale,
+            claim.envelope.kid,
         )
     )
 

@@ -62,10 +62,16 @@ def models(gpus: Sequence[GpuLine]) -> list[str]:
     return [f"{count} × {name}" if count > 1 else name for name, count in counts.items()]
 
 
-def _urgency(device: DeviceLine) -> tuple[bool, bool, bool, int, str]:
+def ails(device: DeviceLine) -> bool:
+    """Whether the machine has a grave problem."""
+    return any(problem.severity == "crit" for problem in device.problems)
+
+
+def _urgency(device: DeviceLine) -> tuple[bool, bool, bool, bool, int, str]:
     return (
         device.contradictions == 0,
         device.online is not False,
+        not ails(device),
         device.records_refused == 0,
         -(proven_rate(device) or 0),
         device.device,
@@ -78,5 +84,6 @@ FILTERS: Final = {
     "proven_rate": proven_rate,
     "proof_of": proof_of,
     "other_proofs": other_proofs,
+    "ails": ails,
     "models": models,
 }

@@ -69,6 +69,13 @@ def _words(event: e.HubEvent) -> tuple[Tone, str]:
     return _life(event)
 
 
+def _wiped(event: e.DeviceWiped) -> str:
+    if event.phase == "after":
+        return f"Its TPM signed again after the wipe ({event.method})"
+    chain = "" if event.revoked_height is None else f", off the chain since block {grouped(event.revoked_height)}"
+    return f"Signed that it wipes its data now ({event.method}){chain}"
+
+
 def _dispute(event: e.LeafChallenged | e.LeafShown | e.LeafNotShown) -> tuple[Tone, str]:
     leaf = f"leaf {grouped(event.index)} of reward epoch {grouped(event.reward_epoch)}"
     match event:
@@ -104,12 +111,27 @@ def _life(event: e.HubEvent) -> tuple[Tone, str]:
             return "plain", f"The hub paid the registration for {short(event.owner, 10, 6)}"
         case e.DeviceRegistered():
             return "good", f"Registered on the chain at height {grouped(event.height)}"
+        case e.DecommissionAsked():
+            return "plain", "Its end was asked for: it leaves the chain and wipes its data"
+        case e.DeviceWiped():
+            return "plain", _wiped(event)
         case e.DeviceOnline():
             return "good", "Online"
         case e.DeviceOffline():
             return "bad", "Offline: the connection was cut" if event.reason == "lwt" else f"Offline: {event.reason}"
         case e.DeviceReported():
             return "plain", "Told what it is made of"
+        case e.DeviceAttested():
+            maker = "its TPM" if event.manufacturer else "a TPM of an unproven manufacturer"
+            return "good", f"Booted {event.image}, {maker} says" + (", under Secure Boot" if event.secure_boot else "")
+        case e.AttestationRefused():
+            return "bad", f"Attestation refused: {event.reason}"
+        case e.UpdateAnnounced():
+            noun = "machine was" if event.devices == 1 else "machines were"
+            return "plain", f"{grouped(event.devices)} {noun} asked to look for a release"
+        case e.AcceptanceReported():
+            tests = f"{event.passed} passed, {event.failed} failed, {event.skipped} left out"
+            return ("good" if event.is_passed else "bad"), f"Hardware tests ({event.level}): {tests}"
         case e.DeviceNotice():
             return ("bad" if event.level != "info" else "plain"), event.text
     return "plain", e.kind_of(event).replace("-", " ")

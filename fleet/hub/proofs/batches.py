@@ -171,9 +171,9 @@ class BatchService:
         ).fetchall()
         for reward_epoch, count, tx_hash in waiting:
             row = row_of(connection, _subject(reward_epoch))
-            if row is None or row.tx_hash is None:
+            if row is None:
                 continue
-            if row.tx_hash != tx_hash:
+            if row.tx_hash is not None and row.tx_hash != tx_hash:
                 connection.execute("UPDATE batches SET tx_hash = ? WHERE reward_epoch = ?", (row.tx_hash, reward_epoch))
                 sent = {"reward_epoch": reward_epoch, "count": count, "tx_hash": row.tx_hash.hex()}
                 with self._desk.change() as change:
@@ -182,7 +182,7 @@ class BatchService:
                 connection.execute("UPDATE batches SET height = ? WHERE reward_epoch = ?", (row.height, reward_epoch))
                 with self._desk.change() as change:
                     change.emit(BatchIncluded(at_ms=change.at_ms, reward_epoch=reward_epoch, height=row.height))
-            elif row.state == "failed":
+            elif row.state == "failed":  # also one that expired while no node answered: it never got a hash
                 _give_back(connection, reward_epoch)
 
     def tree(self, connection: sqlite3.Connection, reward_epoch: int) -> Batch:

@@ -16,11 +16,13 @@ from chain.errors import DccnError
 from fleet.hub.actions.desk import Desk
 from fleet.hub.chain.follower import Block, Follower
 from fleet.hub.chain.rules import ChainRules
+from fleet.hub.commander import Commander
 from fleet.hub.ingest.messages import AcceptedCommitment, Opening
 from fleet.hub.ports import Inclusion
 from fleet.hub.proofs.batches import BatchService
 from fleet.hub.proofs.challenge_service import ChallengeService
-from fleet.hub.proofs.commands import Downlink, PogCommands
+from fleet.hub.proofs.commands import PogCommands
+from fleet.hub.proofs.ending import Ending
 from fleet.hub.proofs.round_service import RoundService
 
 TICK_S: Final = 0.05
@@ -36,7 +38,6 @@ class ProofSettings:
 
     fleet: str
     account: PrivateKey = field(repr=False)
-    command_key: PrivateKey = field(repr=False)
     hub: bytes
     profile: str
 
@@ -52,7 +53,7 @@ class ProofService:
         settings: ProofSettings,
         desk: Desk,
         rules: ChainRules,
-        downlink: Downlink,
+        commander: Commander,
         reader: Callable[[], Follower],
         wake_sender: Callable[[], None],
     ) -> None:
@@ -63,12 +64,12 @@ class ProofService:
         self._thread: Thread | None = None
         self._follower: Follower | None = None
         self._chain_time_ms, self._newest_height = 0, 0
-        commands = PogCommands(downlink, settings.command_key, settings.fleet, rules.chain_id, desk.now_ms)
+        self._ending = Ending(desk, commander)
         self._rules = rules
         self._rounds = RoundService(
             desk,
             self,
-            commands,
+            PogCommands(commander),
             rules,
             account=settings.account.public,
             hub=settings.hub,
@@ -89,10 +90,12 @@ class ProofService:
         )
 
     def start(self) -> None:
+        self._ending.start()
         self._thread = Thread(target=self._run, name="proofs", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
+        self._ending.stop()
         self._stopping.set()
         self._put(None)
         if self._thread is not None:

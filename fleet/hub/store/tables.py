@@ -94,6 +94,51 @@ sponsorships = Table(
     comment="registrations whose fee this hub paid; the quota is per owner",
 )
 
+attestations = Table(
+    "attestations",
+    metadata,
+    Column("device", LargeBinary(32), ForeignKey("devices.device"), primary_key=True),
+    Column("at_ms", BigInteger, nullable=False, comment="of the last attempt"),
+    Column("code", Text, comment="why the last attempt was refused; null: it was accepted"),
+    Column("reason", Text),
+    Column("not_after_ms", BigInteger, nullable=False, comment="how long the last accepted quote counts"),
+    Column("endorsement", LargeBinary(34), index=True, comment="name of the endorsement key"),
+    Column("manufacturer", Text, comment="null: nobody whom this hub knows"),
+    Column("image", Text, comment="of the last accepted quote"),
+    Column("secure_boot", Boolean),
+    Column("pcr7", LargeBinary(32), comment="pinned by the first accepted quote"),
+    Column("pcr_digest", LargeBinary(32), comment="as delegations name it"),
+    Column("record_key", LargeBinary(16), comment="id of the record key that the last accepted quote vouches for"),
+)
+
+acceptances = Table(
+    "acceptances",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("device", LargeBinary(32), ForeignKey("devices.device"), nullable=False, index=True),
+    Column("received_ms", BigInteger, nullable=False),
+    Column("ended_ms", BigInteger, nullable=False, comment="by the device's clock"),
+    Column("profile", Text, nullable=False, comment="empty: no model was named"),
+    Column("level", Text, nullable=False),
+    Column("is_passed", Boolean, nullable=False),
+    Column("passed", Integer, nullable=False),
+    Column("failed", Integer, nullable=False),
+    Column("skipped", Integer, nullable=False),
+    Column("raw", LargeBinary, nullable=False, comment="COSE_Sign1 over acc1"),
+)
+
+decommissions = Table(
+    "decommissions",
+    metadata,
+    Column("device", LargeBinary(32), ForeignKey("devices.device"), primary_key=True),
+    Column("nonce", LargeBinary(16), nullable=False),
+    Column("asked_ms", BigInteger, nullable=False),
+    Column("before_ms", BigInteger, comment="when the statement before the wipe came"),
+    Column("before_raw", LargeBinary, comment="the whole COSE_Sign1"),
+    Column("after_ms", BigInteger, comment="when the statement of the next boot came"),
+    Column("after_raw", LargeBinary, comment="the whole COSE_Sign1"),
+)
+
 # --- What the devices prove -----------------------------------------------------------------------
 
 delegations = Table(

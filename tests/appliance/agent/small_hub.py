@@ -31,7 +31,6 @@ from fleet.protocol.enrolment import (
     Token,
     ca_pin,
 )
-from fleet.protocol.topics import topic_id
 
 CHAIN_ID = "small-1"
 
@@ -44,10 +43,12 @@ class SmallHub:
     offset_ms: int = 0
     broker_port: int = 1
     claim_approved: bool = False
-    certificate_for: str | None = None
+    claims_expire: int = 0  # how many more
+    certificate_for: bytes | None = None
     root_of_answers: Any = None
     documents: dict[str, tuple[int, dict[str, Any]]] = field(default_factory=dict)
     seen: list[str] = field(default_factory=list)
+    wipes: list[bytes] = field(default_factory=list)
     secrets_seen: list[bytes] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -77,7 +78,7 @@ class SmallHub:
         self._thread.join()
 
     def answer(self, device: bytes, chain: bytes, csr: bytes) -> bytes:
-        name = self.certificate_for or topic_id(device)
+        name = self.certificate_for or device
         root = self.root_of_answers or self.keys.fleet_root
         answer = Enrolled(
             certificate=self.identity.authority.issue_device(csr, name, self.now_ms()).certificate,
@@ -109,6 +110,9 @@ class SmallHub:
     def post(self, path: str, body: bytes) -> bytes:
         if path == "/v1/registrations":
             return json.dumps({"hash": "00" * 32}).encode()
+        if path == "/v1/wipes":
+            self.wipes.append(body)
+            return b""
         envelope = open_request(body)
         if path == "/v1/enrol":
             return self._enrol(EnrolRequest.from_body(envelope.body), envelope)
@@ -125,6 +129,9 @@ class SmallHub:
             self.secrets_seen.append(request.token_secret)
             if request.token_secret != self.token.secret:
                 raise Refused("token_invalid", "this hub made no such token")
+        elif self.claims_expire:
+            self.claims_expire -= 1
+            raise Refused("claim_invalid", "the code has expired")
         elif not self.claim_approved:
             raise Refused("claim_pending", "nobody has typed the code yet")
         device = device_id(request.identity)

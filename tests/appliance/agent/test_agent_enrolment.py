@@ -112,7 +112,7 @@ def test_an_answer_under_a_foreign_fleet_root_is_refused(settings: Settings, hub
 
 
 def test_a_certificate_for_another_name_is_refused(settings: Settings, hub: SmallHub, events) -> None:
-    hub.certificate_for = "f" * 32
+    hub.certificate_for = b"f" * 32
     with pytest.raises(Refused) as refusal:
         join(settings, hub, events)
     assert refusal.value.code == "ca_mismatch"

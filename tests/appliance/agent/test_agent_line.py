@@ -259,9 +259,9 @@ def test_what_met_no_hub_at_the_broker_is_sent_again_with_its_delegation(fleet: 
     assert order[0] == DELEGATION.name
 
 
-def test_a_delegation_can_go_ahead_of_its_first_record(fleet: SmallFleet, line: Line) -> None:
+def test_a_delegation_can_go_ahead_of_its_first_record(fleet: SmallFleet, line: Line, events) -> None:
     line.start()
-    wait_for(lambda: line.connection.is_connected)
+    wait_for(lambda: len(events.named("connected")) == 1)
     line.recorder._record_key.now()
     assert line.delivery.send_delegations() and line.delivery.send_delegations()
     fleet.until(lambda: fleet.of(DELEGATION))

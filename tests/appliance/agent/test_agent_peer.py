@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from appliance.agent.access_peer import AccessPeer
+from appliance.agent.access_peer import PENDING_TRIES, AccessPeer
 from appliance.agent.owner import open_owner
 from appliance.agent.registration import Registration
 from appliance.agent.spool import Signed, Spool
@@ -68,6 +68,7 @@ class SmallHubApi:
 
     def __init__(self) -> None:
         self.document: dict[str, Any] | None = None
+        self.refusal = "record_pending"
         self.asked: list[str] = []
         self.registered: list[bytes] = []
         self.on_register = lambda raw: None
@@ -75,7 +76,7 @@ class SmallHubApi:
     def get_json(self, path: str) -> dict[str, Any]:
         self.asked.append(path)
         if self.document is None:
-            raise Refused("record_pending", "in no block yet")
+            raise Refused(self.refusal, "in no block yet")
         return self.document
 
     def post_json_answer(self, _path: str, body: bytes, _content_type: str) -> dict[str, Any]:
@@ -167,6 +168,16 @@ def test_its_own_record_is_found_from_leaf_to_header(outlook: Outlook, events) -
     asked = len(outlook.hub.asked)
     outlook.peer.look()
     assert len(outlook.hub.asked) == asked, "the same record is not looked for twice"
+
+
+@pytest.mark.parametrize("refusal", ["record_pending", "check_failed"])
+def test_a_record_that_the_hub_never_shows_is_given_up_for_a_newer_one(outlook: Outlook, clock, refusal: str) -> None:
+    outlook.hub.refusal = refusal
+    outlook.peer.look()
+    outlook.raw = outlook.accept_record(clock)
+    for _ in range(PENDING_TRIES):
+        outlook.peer.look()
+    assert [path.rpartition("/")[2] for path in outlook.hub.asked] == ["0"] * PENDING_TRIES + ["1"]
 
 
 def test_a_record_that_is_in_no_block_yet_is_asked_for_again(outlook: Outlook, events) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from appliance.agent.spool import Spool
 from chain.errors import Faulty
 from chain.proofs.delegation import open_delegation
 from chain.proofs.record_chain import RecordChain
-from chain.proofs.records import Answer, open_record
+from chain.proofs.records import Answer, Load, open_record
 
 BOOT = b"b" * 16
 
@@ -31,6 +32,7 @@ class Desk:
         self.spool.open_chain(b"c" * 16)
         self.key = RecordKey(self.identity, BOOT, "chain", self.spool, clock)
         self.appended = 0
+        self.loads: tuple[Load, ...] = ()
         self.recorder = Recorder(
             identity=self.identity,
             boot=BOOT,
@@ -43,6 +45,7 @@ class Desk:
             emit=events,
             appended=self._count,
             host=lambda _clock: {"uptime_ms": int(clock.monotonic_s() * 1000)},
+            loads=lambda: self.loads,
         )
 
     def _count(self) -> None:
@@ -59,6 +62,15 @@ class Desk:
 @pytest.fixture
 def desk(home: Path, clock, events) -> Desk:
     return Desk(home, clock, events)
+
+
+def test_what_leased_pods_used_is_in_the_record_of_the_time(desk: Desk, clock) -> None:
+    first = Load("a", "sha256:00", cpu_ns=5, gpu_ms=None, rss=7, tx=None, rx=None, state="running")
+    for loads in ((first,), (), (first, replace(first, lease="b", state="failed"))):
+        desk.loads = loads
+        clock.pass_ms(1_000)
+        desk.recorder.record()
+        assert desk.records()[-1].record.loads == loads
 
 
 def test_records_form_one_chain_without_holes_in_time(desk: Desk, clock) -> None:
@@ -82,6 +94,17 @@ def test_every_record_is_covered_by_a_delegation(desk: Desk, clock) -> None:
     for signed in desk.records():
         delegation = delegations[signed.envelope.kid]
         assert signed.verify(delegation.record_public, "chain") and delegation.covers(signed.record)
+
+
+def test_who_vouches_for_record_keys_is_told_of_each_new_one(desk: Desk, clock) -> None:
+    told: list[bytes] = []
+    desk.key.on_new(lambda: told.append(b"new"))
+    keys = {desk.key.now().public.x}
+    for _ in range(3):
+        keys.add(desk.key.now().public.x)
+    clock.pass_ms(DELEGATED_MS)
+    keys.add(desk.key.now().public.x)
+    assert (len(told), len(keys)) == (2, 2)
 
 
 def test_a_machine_that_runs_for_months_gets_a_new_record_key_in_time(desk: Desk, clock) -> None:

@@ -30,7 +30,7 @@ from chain.proofs.records import open_record
 from fleet.protocol.messages import State, decode
 from fleet.protocol.topics import STATE, WORK
 
-SOURCES = sorted(Path(appliance.agent.__file__).parent.glob("*.py"))
+SOURCES = sorted(Path(appliance.agent.__file__).parent.rglob("*.py"))
 
 
 def remember_registration(home: Path) -> None:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import struct
 import uuid
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from appliance import verity
-from appliance.image import disk, gpt, profile, uki
+from appliance import uki, verity
+from appliance.image import disk, gpt, profile
 from chain.errors import Malformed, Refused
+from tests.appliance.smallest_stub import stub
 
 SALT = b"\1" * 32
 
@@ -61,6 +63,38 @@ def test_any_changed_byte_of_the_data_is_found(at: int, change: int) -> None:
         verity.verify(io.BytesIO(data), io.BytesIO(area), root)
 
 
+@given(st.integers(1, 300), st.binary(max_size=40))
+def test_a_tree_gives_out_the_digest_of_every_block(blocks: int, salt: bytes) -> None:
+    data = [struct.pack("<I", number) * 1024 for number in range(blocks)]
+    area, root = verity.build(io.BytesIO(b"".join(data)), blocks, salt)
+    header, digests = verity.leaves(area, root)
+    assert (header.data_blocks, header.salt) == (blocks, salt)
+    assert digests == b"".join(hashlib.sha256(salt + block).digest() for block in data)
+
+
+@given(st.integers(0, 5 * verity.BLOCK_BYTES - 1), st.integers(1, 255))
+@example(72, 1).via("one block more, in a tree of the same size")
+@example(72, 4).via("four blocks fewer")
+def test_a_tree_with_any_changed_byte_gives_out_nothing(at: int, change: int) -> None:
+    area, root = verity.build(io.BytesIO(bytes(300 * verity.BLOCK_BYTES)), 300, SALT)
+    changed = bytearray(area)
+    changed[at] ^= change
+    if at >= verity.BLOCK_BYTES:
+        with pytest.raises(Refused, match="does not lead to"):
+            verity.leaves(bytes(changed), root)
+    elif 16 <= at < 32 or at >= 88 + len(SALT) or 82 <= at < 88:
+        assert verity.leaves(bytes(changed), root)[1], "a uuid and padding, which decide nothing"
+    else:
+        with pytest.raises((Malformed, Refused)):
+            verity.leaves(bytes(changed), root)
+
+
+def test_a_tree_of_no_or_of_endless_data_is_refused() -> None:
+    for blocks in (0, 2**63):
+        with pytest.raises(Malformed, match="hash area"):
+            verity.leaves(verity.Superblock(blocks, b"").encode().ljust(verity.BLOCK_BYTES, b"\0"), bytes(32))
+
+
 def test_a_changed_tree_and_a_cut_one_are_found() -> None:
     data = bytes(20 * verity.BLOCK_BYTES)
     area, root = verity.build(io.BytesIO(data), 20, SALT)
@@ -71,19 +105,6 @@ def test_a_changed_tree_and_a_cut_one_are_found() -> None:
         verity.verify(io.BytesIO(data), io.BytesIO(area[:100]), root)
 
 
-def stub(header_bytes: int = 1024) -> bytes:
-    """The smallest PE file with one section that a firmware would take."""
-    head = bytearray(header_bytes)
-    head[:2], head[0x3C:0x40] = b"MZ", struct.pack("<I", 0x80)
-    head[0x80:0x84] = b"PE\0\0"
-    struct.pack_into("<H", head, 0x86, 1)
-    struct.pack_into("<I", head, 0x88, 1234567)
-    struct.pack_into("<H", head, 0x94, 240)
-    struct.pack_into("<II", head, 0x98 + 32, 512, 512)
-    struct.pack_into("<8sIIII", head, 0x98 + 240, b".text", 512, 4096, 512, header_bytes)
-    return bytes(head) + b"\x90" * 512
-
-
 def test_a_kernel_image_holds_what_was_put_in_and_no_time() -> None:
     parts = {".linux": b"L" * 5000, ".cmdline": b"ro\0", ".initrd": b"I" * 700, ".osrel": b"ID=dccn\n"}
     image = uki.build(stub(), parts)
@@ -92,6 +113,16 @@ def test_a_kernel_image_holds_what_was_put_in_and_no_time() -> None:
     assert {name: uki.content(image, name) for name in parts} == parts
     assert all(each.address % 4096 == 0 for each in uki.sections_of(image))
     assert image[0x88:0x8C] == bytes(4) and uki.content(image, ".none") is None
+
+
+def test_a_kernel_image_names_its_root_and_its_system() -> None:
+    parts = {".cmdline": b"ro dccn.roothash=" + b"0a" * 32 + b"\0", ".osrel": b'ID=dccn\nPRETTY_NAME="dccn 2"\n'}
+    image = uki.build(stub(), parts)
+    assert uki.root_hash(image) == b"\x0a" * 32
+    assert uki.os_release(image) == {"ID": "dccn", "PRETTY_NAME": "dccn 2"}
+    for line in (b"ro\0", b"dccn.roothash=0a\0", b" ".join([b"dccn.roothash=" + b"0a" * 32] * 2)):
+        with pytest.raises(Malformed, match="one root hash"):
+            uki.root_hash(uki.build(stub(), {".cmdline": line}))
 
 
 def test_a_stub_without_room_or_that_is_none_is_refused() -> None:

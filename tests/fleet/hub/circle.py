@@ -30,6 +30,7 @@ from chain.light.client import LightClient
 from chain.light.inclusion import verified_beacon
 from chain.light.rpc import RpcClient
 from chain.node import home as node_home
+from chain.node.keys import OperatorKeys
 from chain.proofs.commands import CommandGate
 from chain.proofs.delegation import Delegation, sign_delegation
 from chain.proofs.key_ids import record_key_id
@@ -93,7 +94,7 @@ Grants = tuple[tuple[bytes, int], ...]
 @contextlib.contextmanager
 def node_of(home: Path, hub: bytes, parameters: Parameters, grants: Grants = ()) -> Iterator[str]:
     """The address of a node of its own process, with a chain that funds this hub."""
-    operators = [node_home.OperatorKeys.generate(f"seed-{number}") for number in range(4)]
+    operators = [OperatorKeys.generate(f"seed-{number}") for number in range(4)]
     founders = [(o.name, o.account.public, o.consensus.public.x, vrf.public_key(o.vrf_secret)) for o in operators]
     app_state = build_demo_app_state(hub, founders, parameters, grants)
     node_home.init(home, chain_id="hub-test", genesis_time_ns=time.time_ns(), app_state=app_state, operators=operators)
@@ -183,7 +184,7 @@ class Miner:
     def _enrol(self, home: Path) -> None:
         key = ec.generate_private_key(ec.SECP256R1())
         csr = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(key, hashes.SHA256())
-        issued = self._identity.authority.issue_device(csr.public_bytes(PEM_DER[1]), self.topic, now_ms())
+        issued = self._identity.authority.issue_device(csr.public_bytes(PEM_DER[1]), self.device, now_ms())
         pem = x509.load_der_x509_certificate(issued.certificate).public_bytes(PEM_DER[0])
         secret = key.private_bytes(PEM_DER[0], serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
         self._files = write_files(home, self.topic, self._identity, secret, pem)

@@ -97,7 +97,9 @@ class Miner:
         self._world = world
         key = ec.generate_private_key(ec.SECP256R1())
         csr = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(key, hashes.SHA256())
-        issued = world.authority.issue_device(csr.public_bytes(serialization.Encoding.DER), self.topic, now_ms())
+        issued = world.authority.issue_device(
+            csr.public_bytes(serialization.Encoding.DER), self.records.device, now_ms()
+        )
         pem = x509.load_der_x509_certificate(issued.certificate).public_bytes(serialization.Encoding.PEM)
         secret = key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()

@@ -24,6 +24,7 @@ from fleet.hub.actions.desk import Desk
 from fleet.hub.chain.follower import Block
 from fleet.hub.chain.outbox import open_rows
 from fleet.hub.chain.rules import ChainRules
+from fleet.hub.commander import Commander
 from fleet.hub.ingest.messages import Opening
 from fleet.hub.proofs.commands import PogCommands
 from fleet.hub.proofs.round_service import RoundService
@@ -116,7 +117,7 @@ class Hub:
 
 
 def make_rounds(desk: Desk, downlink: Any) -> RoundService:
-    commands = PogCommands(downlink, KEY, "home", "rounds-1", desk.now_ms)
+    commands = PogCommands(Commander(downlink, KEY, "home", "rounds-1", desk.now_ms))
     return RoundService(
         desk, Chain(), commands, RULES, account=KEY.public, hub=b"h" * 20, profile="test", wake_sender=lambda: None
     )

@@ -21,7 +21,7 @@ class Services:
     """No chain, no ingest: this is about what stands around them."""
 
     def __init__(self, desk, identity, endpoint, settings):
-        self.chain = self.proofs = self
+        self.chain = self.proofs = self.commands = self
         self.log = []
 
     def start(self):

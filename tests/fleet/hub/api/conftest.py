@@ -17,6 +17,7 @@ from fleet.hub.api.admin import page_app
 from fleet.hub.api.board import Board
 from fleet.hub.api.context import Hub
 from fleet.hub.api.devices import device_app
+from fleet.hub.attestation.challenges import Challenges
 from fleet.hub.ports import ChainTrust, ChainView
 from fleet.hub.settings import Ports, Settings
 from fleet.protocol.enrolment import COSE_MEDIA_TYPE
@@ -41,6 +42,18 @@ class Chain:
     def sponsor(self, transaction):
         self.sponsored.append(transaction)
         return b"h" * 32
+
+
+class Commands:
+    """Notes what would be sent; the broker takes all of it but for devices in `deaf`."""
+
+    def __init__(self):
+        self.sent, self.deaf = [], set()
+
+    def send(self, leaf, device, kind, body, valid_ms):
+        if device not in self.deaf:
+            self.sent.append((leaf.name, device, kind, body))
+        return device not in self.deaf
 
 
 class Device:
@@ -75,7 +88,9 @@ def hub(tmp_path, desk, identity, clock):
         identity=identity,
         chain=Chain(),
         proofs=SimpleNamespace(inclusion=lambda device, chain, seq: None),
+        commands=Commands(),
         board=board,
+        attestation=Challenges(tmp_path / "vendors", clock, identity.entropy),
         broker=("127.0.0.1", 8883),
     )
 

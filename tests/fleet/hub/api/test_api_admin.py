@@ -12,7 +12,16 @@ from fleet.hub.api.live import LivePage, events
 from fleet.hub.page.rendering import PARTS, Renderer
 from fleet.hub.store.tables import refusal_counts
 from fleet.protocol.enrolment import EnrolRequest
-from fleet.protocol.messages import Gpu, GpuTelemetry, Hardware, Reported, State, SystemTelemetry
+from fleet.protocol.messages import (
+    Gpu,
+    GpuTelemetry,
+    Hardware,
+    Problem,
+    RepairAttempt,
+    Reported,
+    State,
+    SystemTelemetry,
+)
 
 OWNER = "ankr1" + "q" * 32
 NAME = "<script>alert(1)</script>"
@@ -74,6 +83,28 @@ def test_the_overview_is_the_same_as_a_document(page, desk, member):
     assert document["chain"]["height"] == 4711
     assert page.get(f"/api/devices/{member}").json() == line
     assert code_of(page.get(f"/api/devices/{'00' * 16}")) == (404, "device_unknown")
+
+
+def test_what_ails_a_machine_is_shown_with_what_it_tries_and_told_with_its_log(page, desk, member):
+    tried = RepairAttempt(repair="restart-workload", at_ms=1, outcome="done")
+    grave = Problem(
+        id="a1", kind="gpu_lost", subject="0000:01:00.0", severity="crit", since_ms=1, said=f"the card {NAME} is lost",
+        suggestion="Check its cables.", attempts=[tried], next_repair="reset-clocks", logs=["NVRM: Xid 79"],
+    )  # fmt: skip
+    mild = Problem(
+        id="b2", kind="disk_worn", subject="sda", severity="warn", since_ms=1, said="worn", suggestion="Buy."
+    )
+    card = Gpu(index=0, uuid="GPU-1", quarantined=True)
+    do_note_reported(desk, member, Reported(version=0, hardware=Hardware(), gpus=[card], problems=[grave, mild]))
+    html = page.get("/").text
+    for told in ("It will try by itself: reset-clocks", "worn. Buy.", "quarantined"):
+        assert told in html
+    assert NAME not in html and "Xid 79" not in html
+    line = page.get("/api/overview").json()["devices"][0]
+    assert [each["kind"] for each in line["problems"]] == ["gpu_lost", "disk_worn"]
+    told = page.get(f"/api/devices/{member}/problems").json()
+    assert told[0]["logs"] == ["NVRM: Xid 79"] and told[0]["attempts"][0]["repair"] == "restart-workload"
+    assert code_of(page.get(f"/api/devices/{'00' * 16}/problems")) == (404, "device_unknown")
 
 
 def test_unknown_is_not_zero(page, member):

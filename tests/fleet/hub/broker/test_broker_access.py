@@ -62,7 +62,8 @@ class Fleet:
         else:
             private = ec.generate_private_key(ec.SECP256R1())
             csr = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(private, hashes.SHA256())
-            certificate = pem(self.authority.issue_device(csr.public_bytes(Encoding.DER), name, at_ms).certificate)
+            device = bytes.fromhex(name).ljust(32, b".")
+            certificate = pem(self.authority.issue_device(csr.public_bytes(Encoding.DER), device, at_ms).certificate)
             key = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         path = self.home / f"{name}-{len(self.clients)}.pem"
         path.write_bytes(certificate + key)

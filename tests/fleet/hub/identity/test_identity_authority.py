@@ -9,10 +9,11 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from chain.crypto.address import device_of_urn
 from chain.errors import Faulty, Malformed
 from fleet.hub.identity.authority import Authority
 
-DEVICE = "ab" * 16
+DEVICE = bytes(range(32))
 NOW = 1_790_000_000_000
 
 
@@ -32,12 +33,15 @@ def test_a_device_certificate_carries_the_topic_id_and_lives_a_day(authority):
     request = csr()
     issued = authority.issue_device(request.public_bytes(Encoding.DER), DEVICE, NOW)
     certificate = x509.load_der_x509_certificate(issued.certificate)
-    assert certificate.subject.rfc4514_string() == f"CN={DEVICE}", "the CSR's own subject is ignored"
+    assert certificate.subject.rfc4514_string() == f"CN={DEVICE.hex()[:32]}", "the CSR's own subject is ignored"
     assert certificate.public_key() == request.public_key()
     assert certificate.not_valid_after_utc.timestamp() * 1000 == issued.not_after_ms == NOW + 24 * 3600 * 1000
     usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     assert list(usage) == [ExtendedKeyUsageOID.CLIENT_AUTH]
     certificate.verify_directly_issued_by(x509.load_der_x509_certificate(authority.der))
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    (uri,) = names.get_values_for_type(x509.UniformResourceIdentifier)
+    assert len(list(names)) == 1 and device_of_urn(uri) == DEVICE, "half of the id would be half a proof"
 
 
 def test_the_server_certificate_carries_every_host(authority):

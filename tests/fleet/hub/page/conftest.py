@@ -47,7 +47,7 @@ class Services:
     """Ingest as it is; the broker's link and the chain are in the test's hand."""
 
     def __init__(self, desk, identity, endpoint, settings):
-        self.desk, self.identity, self.chain, self.proofs = desk, identity, self, self
+        self.desk, self.identity, self.chain, self.proofs, self.commands = desk, identity, self, self, self
         rules = IngestSettings(rules=Rules(CHAIN_ID), command_key=identity.keys.command, epoch_at=lambda ms: 3)
         self.ingest = Ingest(rules, desk, self)
         self.shown = ChainView(

@@ -7,11 +7,12 @@ from fleet.hub.api.overview import DeviceLine, GpuLine, Pog
 from fleet.hub.page.roster import CARDS_AT_MOST, LINES_AT_MOST, models, other_proofs, proof_of, proven_rate, roster
 from fleet.hub.page.sentences import lines
 from fleet.hub.page.words import measure
+from fleet.protocol.messages import Problem
 
 
 def line(name, **told):
     nothing = dict.fromkeys(DeviceLine.__struct_fields__)
-    counts = {"contradictions": 0, "records_accepted": 0, "records_refused": 0, "gpus": [], "pog": []}
+    counts = {"contradictions": 0, "records_accepted": 0, "records_refused": 0, "gpus": [], "problems": [], "pog": []}
     return DeviceLine(**{**nothing, **counts, "device": name, "online": True, **told})
 
 
@@ -21,6 +22,10 @@ def proof(gpu, rate):
 
 def gpu(index, name):
     return GpuLine(index=index, uuid=f"GPU-{index}", name=name, memory_bytes=None, gauges=None)
+
+
+def ailment(severity):
+    return Problem(id="1", kind="gpu_lost", subject="", severity=severity, since_ms=0, said="", suggestion="")
 
 
 def names(devices):
@@ -36,9 +41,9 @@ def test_of_many_those_come_first_that_somebody_should_look_at():
     ordinary = [line(f"ordinary-{index}", pog=[proof("cpu", 5)]) for index in range(CARDS_AT_MOST)]
     strong, new = line("strong", pog=[proof("cpu", 5), proof("GPU-1", 90)]), line("not seen yet", online=None)
     refused, left = line("refused", records_refused=1), line("left", online=False)
-    twice = line("key used twice", contradictions=1)
-    shown = roster([*ordinary, new, strong, refused, left, twice])
-    assert names(shown.lines)[:4] == ["key used twice", "left", "refused", "strong"]
+    twice, ill = line("key used twice", contradictions=1), line("ill", problems=[ailment("crit")])
+    shown = roster([*ordinary, new, strong, refused, left, ill, twice])
+    assert names(shown.lines)[:5] == ["key used twice", "left", "ill", "refused", "strong"]
     assert names(shown.lines)[-1] == "not seen yet" and shown.hidden == 0 and not shown.cards
 
 

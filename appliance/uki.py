@@ -6,6 +6,7 @@ format; the Boot Loader Specification, type 2; systemd-stub(7), which names the 
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +18,11 @@ _READ_ONLY_DATA = 0x40000040
 _SECTION = struct.Struct("<8sIIIIIIHHI")
 ORDER = (".osrel", ".cmdline", ".uname", ".initrd", ".linux")
 """The kernel comes last: it unpacks itself upwards."""
+
+ROOT_HASH = "dccn.roothash="
+"""What stands before the root hash on a kernel's command line."""
+
+_DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +82,10 @@ def sections_of(image: bytes) -> list[Section]:
     found = []
     for number in range(header.sections):
         at = header.table_end(number)
-        name, virtual, address, raw, offset, *_ = _SECTION.unpack(image[at : at + _SECTION.size])
+        entry = image[at : at + _SECTION.size]
+        if len(entry) < _SECTION.size:
+            raise Malformed("malformed", f"the table of {header.sections} sections is cut short")
+        name, virtual, address, raw, offset, *_ = _SECTION.unpack(entry)
         found.append(Section(name.rstrip(b"\0").decode("ascii", "replace"), virtual, address, raw, offset))
     return found
 
@@ -87,6 +96,26 @@ def content(image: bytes, name: str) -> bytes | None:
         if section.name == name:
             return image[section.offset : section.offset + min(section.virtual_bytes, section.raw_bytes)]
     return None
+
+
+def root_hash(image: bytes) -> bytes:
+    """The root hash that a kernel image's command line names. Raises Malformed when it names none, or several."""
+    words = (content(image, ".cmdline") or b"").rstrip(b"\0").decode("ascii", "replace").split()
+    named = [word.removeprefix(ROOT_HASH) for word in words if word.startswith(ROOT_HASH)]
+    if len(named) != 1 or not _DIGEST.fullmatch(named[0]):
+        raise Malformed("malformed", f"a kernel image names one root hash, this one {named or 'none'}")
+    return bytes.fromhex(named[0])
+
+
+def os_release(image: bytes) -> dict[str, str]:
+    """What the system of a kernel image calls itself: the fields of os-release(5) in it."""
+    return fields((content(image, ".osrel") or b"").decode("utf-8", "replace"))
+
+
+def fields(text: str) -> dict[str, str]:
+    """The assignments of a file such as os-release(5)."""
+    pairs = (line.partition("=") for line in text.splitlines() if "=" in line)
+    return {name.strip(): value.strip().strip('"') for name, _, value in pairs}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,60 @@
+"""`python3 -m appliance.agent.updates`: the updater as a service, which SIGUSR1 lets look at once."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Final
+
+from appliance.agent import watchdog
+from appliance.agent.updates.record import RecordFile
+from appliance.agent.updates.updating import LOOK_S, REOPEN_S, Machine, Updater
+from appliance.helper.client import Helper
+from chain.errors import DccnError
+
+DRAIN_S: Final = 360.0
+FIRST_LOOK_S: Final = (60.0, 600.0)
+"""A fleet that comes back after a power cut does not ask all at once."""
+SPREAD: Final = 0.15
+
+
+def main() -> int:
+    """Take turns until SIGTERM. Raises nothing: a fault of one turn is in the record."""
+    woken, stopping = threading.Event(), threading.Event()
+
+    def stop(_number: int, _frame: object) -> None:
+        stopping.set()
+        woken.set()
+
+    signal.signal(signal.SIGUSR1, lambda _number, _frame: woken.set())
+    signal.signal(signal.SIGTERM, stop)
+    state = Path(os.environ.get("STATE_DIRECTORY", "/var/lib/dccn-updates"))
+    face = Path(os.environ.get("RUNTIME_DIRECTORY", "/run/dccn-updates"))
+    try:
+        kept = RecordFile(state, face)
+        kept.show()
+        watchdog.of_this_process().ready()  # from here on SIGUSR1 does not end it
+        updater = Updater(Machine(Path("/"), Helper(timeout_s=DRAIN_S).ask), state, kept)
+        pause_s = REOPEN_S if kept.record.closed_in else random.uniform(*FIRST_LOOK_S)
+        while not stopping.is_set():
+            woken.wait(pause_s)
+            woken.clear()
+            if not stopping.is_set():
+                pause_s = _spread(updater.turn())
+                print(f"dccn: updates: {kept.record.state}: {kept.record.reason or 'nothing to do'}", flush=True)
+    except DccnError as error:
+        print(f"dccn: {error} {error.remedy}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+def _spread(pause_s: float) -> float:
+    return pause_s * random.uniform(1 - SPREAD, 1 + SPREAD) if pause_s >= LOOK_S else pause_s
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Releases: what machines may install, signed with several keys, in a folder that anybody can serve."""
