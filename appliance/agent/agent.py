@@ -7,7 +7,6 @@ import platform
 import signal
 import sys
 import threading
-from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from typing import Protocol
 
@@ -24,6 +23,7 @@ from appliance.agent.memory import give_back
 from appliance.agent.settings import Settings
 from appliance.agent.watchdog import WatchedStop, of_this_process
 from chain.errors import DccnError, Malformed
+from chain.signals import call_on
 
 RESTART_FIRST_S = 1.0
 RESTART_CAP_S = 60.0
@@ -49,7 +49,7 @@ def run(settings: Settings, *, stop: threading.Event | None = None, emit: Emit |
     stop = stop or WatchedStop(watchdog)
     prepare_home(settings.home)
     with exclusively(settings.home):
-        restore = _stop_on_signals(stop)
+        restore = call_on(stop.set, signal.SIGTERM, signal.SIGINT)
         watchdog.ready()
         try:
             _run(settings, stop, emit)
@@ -73,7 +73,7 @@ def enrol(settings: Settings) -> dict[str, str]:
     stop = threading.Event()
     prepare_home(settings.home)
     with exclusively(settings.home):
-        restore = _stop_on_signals(stop)
+        restore = call_on(stop.set, signal.SIGTERM, signal.SIGINT)
         try:
             joined = enrolling.enrol(settings, settings.hub_url, settings.token, stop=stop)
         finally:
@@ -133,17 +133,3 @@ def _thread(component: Component, stop: threading.Event, emit: Emit) -> threadin
                 delay_s = min(delay_s * 2, RESTART_CAP_S)
 
     return threading.Thread(target=keep, name=component.name, daemon=True)
-
-
-def _stop_on_signals(stop: threading.Event) -> Callable[[], None]:
-    """SIGTERM and SIGINT set `stop`; the answer puts the old handlers back. Without effect outside the main thread."""
-    if threading.current_thread() is not threading.main_thread():
-        return lambda: None
-    numbers = (signal.SIGTERM, signal.SIGINT)
-    before = [signal.signal(number, lambda _number, _frame: stop.set()) for number in numbers]
-
-    def restore() -> None:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)
-
-    return restore

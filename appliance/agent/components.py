@@ -126,7 +126,7 @@ def assemble(
         device=identity.device,
         chain_id=answer.chain_id,
         command_key=lambda: current.get().command_key.public,
-        publish_delegation=lambda envelope: connection.publish(DELEGATION, envelope),
+        publish_delegation=lambda envelope, heard: connection.publish(DELEGATION, envelope, heard),
         publish_work=lambda record: connection.publish(WORK, record.envelope),
         clock=clock,
         emit=emit,

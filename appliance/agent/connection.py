@@ -86,7 +86,7 @@ class Connection:
 
     Inputs: `broker()`, `receivers` per leaf. Outputs: `publish`; `connected` is called after each (re)connection, when
     subscriptions stand, `refused` when the broker turned our certificate down, `unheard` when a message that is not
-    retained met no hub: it is gone.
+    retained met no hub: it is gone. `publish` may be told what to call once the hub's queue has the message.
     """
 
     name = "connection"
@@ -115,8 +115,8 @@ class Connection:
         self._connected = connected
         self._refused = refused
         self._unheard = unheard
-        self._passing: set[int] = set()
-        self._lost: set[int] = set()
+        self._passing: dict[int, Callable[[], None]] = {}
+        self._answers: dict[int, bool] = {}
         self._clock = clock
         self._emit = emit
         self._cap_s = cap_s
@@ -135,8 +135,13 @@ class Connection:
         """Connect again, with the renewed certificate."""
         self._break(ROTATED)
 
-    def publish(self, leaf: Leaf, payload: bytes, **arguments: str | int) -> bool:
-        """Hand a message to the broker's session; False when there is no connection or its queue is full."""
+    def publish(
+        self, leaf: Leaf, payload: bytes, heard: Callable[[], None] = lambda: None, **arguments: str | int
+    ) -> bool:
+        """Hand a message to the broker's session; False when there is no connection or its queue is full.
+
+        `heard` is called, perhaps by another thread and before this returns, when the broker had a hub to give it to.
+        """
         client = self._client
         if client is None:
             return False
@@ -147,12 +152,12 @@ class Connection:
         topic = leaf.topic(self._fleet, self._topic_id, **arguments)
         sent = client.publish(topic, payload, leaf.qos, leaf.retain, properties)
         if leaf.qos and not leaf.retain:
-            self._passing.add(sent.mid)
-            self._note_lost(sent.mid)
+            self._passing[sent.mid] = heard
+            self._note_answer(sent.mid)
         return sent.rc == mqtt.MQTT_ERR_SUCCESS
 
     def publish_json(self, leaf: Leaf, message: msgspec.Struct, **arguments: str | int) -> bool:
-        return self.publish(leaf, encode(message), **arguments)
+        return self.publish(leaf, encode(message), heard=lambda: None, **arguments)
 
     def run(self, stop: threading.Event) -> None:
         failures = 0
@@ -233,13 +238,10 @@ class Connection:
             self._break(f"the broker at {broker.host}:{broker.port} hung up: {reason}")
 
         def on_publish(_client: Any, _data: Any, mid: int, reason: ReasonCode, _properties: Any) -> None:
-            if reason.value == NO_SUBSCRIBERS:
-                self._lost.add(mid)
-                self._note_lost(mid)
-            else:
-                self._passing.discard(mid)
+            self._answers[mid] = reason.value != NO_SUBSCRIBERS
+            self._note_answer(mid)
 
-        self._passing, self._lost = set(), set()
+        self._passing, self._answers = {}, {}
         client.on_connect = on_connect
         client.on_disconnect = on_disconnect
         client.on_publish = on_publish
@@ -304,12 +306,13 @@ class Connection:
         except DccnError as error:
             self._emit("command_refused", reason=error.message, code=error.code)
 
-    def _note_lost(self, mid: int) -> None:
-        """Called by whoever publishes and by whoever hears the broker's answer, in either order."""
-        if mid in self._lost and mid in self._passing:
-            self._lost.discard(mid)
-            self._passing.discard(mid)
-            self._unheard()
+    def _note_answer(self, mid: int) -> None:
+        """Called by whoever publishes and by whoever hears the broker's answer, in either order; acts once."""
+        if mid in self._answers and (heard := self._passing.pop(mid, None)) is not None:
+            if self._answers.pop(mid):
+                heard()
+            else:
+                self._unheard()
 
     def _break(self, reason: str) -> None:
         self._reason = self._reason or reason

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import partial
 
 from appliance.agent.clock import Clock
 from appliance.agent.events import Emit
@@ -14,6 +15,8 @@ from chain.proofs.receipts import Receipt, open_receipt
 from fleet.protocol.limits import RECEIVE_MAXIMUM
 
 IDLE_POLL_S = 1.0
+HEARING_S = 5.0
+"""How long a statement of a record key waits until the hub's queue has the key's delegation."""
 
 Key = tuple[bytes, int]
 """(chain, seq) of a record."""
@@ -24,7 +27,8 @@ class Delivery:
 
     QoS 1 ends at the broker, so a record counts as under way until the hub's receipt covers it; at most
     RECEIVE_MAXIMUM are. Without a receipt for `receipt_timeout_s`, or when the broker found no hub to give them to, all
-    that are under way are sent again.
+    that are under way are sent again. Nothing that a record key signed goes out before the broker had a hub to give the
+    key's delegation to: a hub that came back between the two would refuse it.
     Nothing is sent while `may_send` says no: the device is not registered yet.
     """
 
@@ -37,7 +41,7 @@ class Delivery:
         device: bytes,
         chain_id: str,
         command_key: Callable[[], PublicKey],
-        publish_delegation: Callable[[bytes], bool],
+        publish_delegation: Callable[[bytes, Callable[[], None]], bool],
         publish_work: Callable[[Waiting], bool],
         clock: Clock,
         emit: Emit,
@@ -60,6 +64,8 @@ class Delivery:
         self._under_way: dict[Key, float] = {}
         self._cursor: Key | None = None
         self._delegations_sent: set[bytes] = set()
+        self._delegations_heard: set[bytes] = set()
+        self._is_heard = threading.Event()
         self.last_receipt: Receipt | None = None
         self.is_rolled_back = False
 
@@ -81,12 +87,18 @@ class Delivery:
         self._is_unheard.set()
 
     def send_delegations(self) -> bool:
-        """Tell the hub which record keys speak for this device, where that was not done yet; False when it cannot be.
+        """Tell the hub which record keys speak for this device; False when it has not heard all within HEARING_S.
 
         For what is signed by a record key outside records, which may come before the key's first record.
         """
-        with self._lock:
-            return self._send_delegations()
+        until_s = self._clock.monotonic_s() + HEARING_S
+        while True:
+            self._is_heard.clear()
+            with self._lock:
+                if self._send_delegations():
+                    return True
+            if not self._is_heard.wait(until_s - self._clock.monotonic_s()):
+                return False
 
     def run(self, stop: threading.Event) -> None:
         while not stop.is_set():
@@ -157,14 +169,23 @@ class Delivery:
         self._under_way.clear()
         self._cursor = None
         self._delegations_sent.clear()
+        self._delegations_heard.clear()
 
     def _send_delegations(self) -> bool:
-        for envelope in self._spool.delegations():
+        """Send those that were not sent; whether the hub's queue has all."""
+        envelopes = self._spool.delegations()
+        for envelope in envelopes:
             if envelope not in self._delegations_sent:
-                if not self._publish_delegation(envelope):
+                if not self._publish_delegation(envelope, partial(self._hear, envelope)):
                     return False
                 self._delegations_sent.add(envelope)
-        return True
+        return self._delegations_heard.issuperset(envelopes)
+
+    def _hear(self, envelope: bytes) -> None:
+        """Takes no lock, as `unheard`."""
+        self._delegations_heard.add(envelope)
+        self._is_heard.set()
+        self.wake()
 
     def _note_roll_back(self, chain: bytes, upto_seq: int) -> None:
         head = self._spool.head()

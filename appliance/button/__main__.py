@@ -15,6 +15,7 @@ from appliance.button.keys import INPUT, open_power_keys, presses
 from appliance.button.presses import Meaning, Presses
 from appliance.helper.client import Asking, Helper
 from chain.errors import DccnError
+from chain.signals import call_on
 
 LOOK_EVERY_S: Final = 5.0
 TICK_S: Final = 0.5
@@ -53,6 +54,5 @@ def act(helper: Asking, meaning: Meaning | None) -> None:
 
 if __name__ == "__main__":
     over = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: over.set())
+    call_on(over.set, signal.SIGTERM, signal.SIGINT)
     run(INPUT, Helper(), over)

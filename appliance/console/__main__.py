@@ -15,6 +15,7 @@ from appliance.console.facts import gather
 from appliance.console.page import server
 from appliance.console.screen import screen
 from appliance.console.terminal import Terminal, console_command
+from chain.signals import call_on
 
 PORT = 80
 
@@ -22,8 +23,7 @@ PORT = 80
 def main(folder: Path, *, page: bool, port: int = PORT) -> None:
     """Until SIGTERM. A port that is taken, or a terminal that fails, leaves the other face as it is."""
     ending = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ending.set())
+    call_on(ending.set, signal.SIGTERM, signal.SIGINT)
     # The terminal's end must not take the page along.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     if page:

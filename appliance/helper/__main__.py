@@ -25,6 +25,7 @@ from appliance.helper.server import LINGER_S, Server
 from appliance.helper.verb import Caller
 from appliance.helper.verbs import VERBS
 from chain.errors import DccnError, Faulty, Malformed
+from chain.signals import call_on
 
 FIRST_PASSED_FD: Final = 3
 
@@ -46,8 +47,7 @@ def main(arguments: list[str]) -> int:
     except DccnError as error:
         print(f"dccn: {error} {error.remedy}", file=sys.stderr)
         return error.exit_code
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: server.stop.set())
+    call_on(server.stop.set, signal.SIGTERM, signal.SIGINT)
     with server.listening:
         server.run()
     return 0

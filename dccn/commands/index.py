@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import signal
 import threading
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from chain.errors import Unavailable
+from chain.signals import call_on
 from dccn.homes import data_home
 from dccn.output import Json, emit, note
 from dccn.wallets import DEFAULT_NODE, Rpc
@@ -120,11 +120,5 @@ def serve(
 def stopped_by_signals() -> threading.Event:
     """Set by SIGTERM and SIGINT; outside of the main thread only by whoever holds it."""
     stop = threading.Event()
-
-    def on_signal(number: int, frame: FrameType | None) -> None:
-        stop.set()
-
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, on_signal)
+    call_on(stop.set, signal.SIGTERM, signal.SIGINT)
     return stop

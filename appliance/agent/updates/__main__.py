@@ -15,6 +15,7 @@ from appliance.agent.updates.record import RecordFile
 from appliance.agent.updates.updating import LOOK_S, REOPEN_S, Machine, Updater
 from appliance.helper.client import Helper
 from chain.errors import DccnError
+from chain.signals import call_on
 
 DRAIN_S: Final = 360.0
 FIRST_LOOK_S: Final = (60.0, 600.0)
@@ -26,12 +27,12 @@ def main() -> int:
     """Take turns until SIGTERM. Raises nothing: a fault of one turn is in the record."""
     woken, stopping = threading.Event(), threading.Event()
 
-    def stop(_number: int, _frame: object) -> None:
+    def stop() -> None:
         stopping.set()
         woken.set()
 
-    signal.signal(signal.SIGUSR1, lambda _number, _frame: woken.set())
-    signal.signal(signal.SIGTERM, stop)
+    call_on(woken.set, signal.SIGUSR1)
+    call_on(stop, signal.SIGTERM)
     state = Path(os.environ.get("STATE_DIRECTORY", "/var/lib/dccn-updates"))
     face = Path(os.environ.get("RUNTIME_DIRECTORY", "/run/dccn-updates"))
     try:

@@ -87,7 +87,7 @@ def make_line(fleet: SmallFleet, settings: Settings, events) -> Line:
         device=identity.device,
         chain_id=CHAIN_ID,
         command_key=lambda: enrolment.command_key.public,
-        publish_delegation=lambda envelope: connection.publish(DELEGATION, envelope),
+        publish_delegation=lambda envelope, heard: connection.publish(DELEGATION, envelope, heard),
         publish_work=lambda record: connection.publish(WORK, record.envelope),
         clock=clock,
         emit=events,
@@ -257,6 +257,24 @@ def test_what_met_no_hub_at_the_broker_is_sent_again_with_its_delegation(fleet: 
     wait_for(lambda: line.spool.depth().records == 0)
     order = [heard.leaf for heard in fleet.heard if heard.leaf in (DELEGATION.name, WORK.name)]
     assert order[0] == DELEGATION.name
+
+
+def test_nothing_is_sent_before_a_hub_could_hear_the_delegation(line: Line) -> None:
+    """Else a hub that comes back between the two hears a record of a key that nobody delegated to."""
+    told: list[Callable[[], None]] = []
+    sent: list[int] = []
+    line.delivery._publish_delegation = lambda _envelope, heard: told.append(heard) or True
+    line.delivery._publish_work = lambda record: sent.append(record.seq) or True
+    line.recorder.record()
+    assert line.delivery.send() == line.delivery.send() == 0
+    assert len(told) == 1 and not sent
+    told[0]()
+    assert line.delivery.send() == 1 and sent == [0]
+
+    line.delivery.unheard()  # the broker had no hub for the record
+    assert line.delivery.send() == 0
+    told[1]()
+    assert line.delivery.send() == 1 and sent == [0, 0]
 
 
 def test_a_delegation_can_go_ahead_of_its_first_record(fleet: SmallFleet, line: Line, events) -> None:
