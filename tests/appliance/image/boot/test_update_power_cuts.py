@@ -24,16 +24,14 @@ from appliance import verity
 from appliance.image import fat
 from appliance.image.configure import compose, configure
 from tests.appliance.image.boot import replay, systems, write_log
-from tests.appliance.image.boot.lanes import LONG
 from tests.appliance.image.boot.machine import Machine
 from tests.appliance.image.boot.replay import Replay, State
 from tests.appliance.releases.office import Office
 
 BOOT_S, STEP_S, SETTLE_S = 400, 600, 15
-BOOTS = int(os.environ.get("DCCN_POWER_CUT_BOOTS", "2"))
+BOOTS = int(os.environ.get("DCCN_POWER_CUT_BOOTS", "10"))
 AT_ONCE = 2
 VERSION = "8"
-pytestmark = LONG
 MIB = 1 << 20
 
 
