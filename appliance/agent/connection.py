@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import socket
 import ssl
 import threading
 from collections.abc import Callable, Mapping
@@ -21,6 +22,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from appliance.agent.clock import Clock
 from appliance.agent.events import Emit
 from appliance.agent.tls import check_dates, context_for
+from chain import outward
 from chain.errors import DccnError, Unavailable
 from fleet.protocol.limits import KEEP_ALIVE_S, RECEIVE_MAXIMUM, SESSION_EXPIRY_S, WILL_DELAY_S
 from fleet.protocol.messages import Reported, State, encode
@@ -207,7 +209,7 @@ class Connection:
             raise Unavailable("unreachable", self._reason)
 
     def _make_client(self, broker: Broker, opened: threading.Event) -> mqtt.Client:
-        client = mqtt.Client(
+        client = _OutwardClient(
             CallbackAPIVersion.VERSION2,
             client_id=self._topic_id,
             protocol=mqtt.MQTTv5,
@@ -317,6 +319,13 @@ class Connection:
     def _break(self, reason: str) -> None:
         self._reason = self._reason or reason
         self._down.set()
+
+
+class _OutwardClient(mqtt.Client):
+    """Reaches its broker as everything else here does; paho itself knows proxies only with PySocks."""
+
+    def _create_socket_connection(self) -> socket.socket:
+        return outward.connect(self._host, self._port, self._connect_timeout)
 
 
 def full_jitter_s(failures: int, cap_s: float, draw: Callable[[], float]) -> float:

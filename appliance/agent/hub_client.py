@@ -13,6 +13,7 @@ import urllib3
 from urllib3.connection import HTTPSConnection
 
 from appliance.agent.tls import check_dates
+from chain import outward
 from chain.errors import REGISTRY, Malformed, Refused, Unavailable
 from fleet.protocol.enrolment import COSE_MEDIA_TYPE, NONCE_PATH
 
@@ -52,9 +53,8 @@ class HubClient:
         self, address: HubAddress, context: ssl.SSLContext, *, timeout_s: float, now_ms: Callable[[], int | None]
     ) -> None:
         self.address = address
-        self._pool = urllib3.HTTPSConnectionPool(
-            address.host, address.port, ssl_context=context, timeout=timeout_s, maxsize=1, retries=False
-        )
+        pools = outward.pool(address.url, ssl_context=context, timeout=timeout_s, maxsize=1, retries=False)
+        self._pool = pools.connection_from_url(address.url)
         self._pool.ConnectionCls = _dated_connection(now_ms)
 
     def nonce(self) -> bytes:

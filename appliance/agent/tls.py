@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import ssl
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +11,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from chain import outward
 from chain.errors import Refused, Unavailable
 from fleet.protocol.enrolment import ca_pin
 
@@ -91,7 +91,7 @@ def _shown_chain(host: str, port: int, timeout_s: float) -> list[x509.Certificat
     context.verify_mode = ssl.CERT_NONE
     try:
         with (
-            socket.create_connection((host, port), timeout=timeout_s) as plain,
+            outward.connect(host, port, timeout_s) as plain,
             context.wrap_socket(plain, server_hostname=host) as sock,
         ):
             chain = _unverified_chain(sock)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,8 @@ from typing import Any, Final
 
 from appliance.boots.records import Boot
 from appliance.boots.small_files import document, names, text
+from chain import outward
+from chain.errors import Malformed
 
 DATA: Final = Path("var")
 FACE: Final = Path("run/dccn-face/status.json")
@@ -50,9 +51,9 @@ def run_program(argv: Sequence[str]) -> tuple[int, str]:
 def broker_answers(host: str, port: int) -> bool:
     """Whether somebody takes connections there."""
     try:
-        with socket.create_connection((host, port), BROKER_TIMEOUT_S):
+        with outward.connect(host, port, BROKER_TIMEOUT_S):
             return True
-    except OSError:
+    except (OSError, Malformed):
         return False
 
 

@@ -16,6 +16,8 @@ from typing import Any, Final, NamedTuple
 
 from appliance.agent.status import Status
 from appliance.doctor.pci import pci_address
+from chain import outward
+from chain.outward import Proxy, proxy_for
 
 ANSWER_TIMEOUT_S: Final = 10.0
 MAX_ANSWER_BYTES: Final = 4 << 20
@@ -70,7 +72,7 @@ def connects(address: tuple[str, int] | Path) -> bool:
                 line.settimeout(CONNECT_TIMEOUT_S)
                 line.connect(str(address))
         else:
-            socket.create_connection(address, CONNECT_TIMEOUT_S).close()
+            outward.connect(*address, CONNECT_TIMEOUT_S).close()
     except PermissionError:
         raise
     except OSError:
@@ -100,6 +102,7 @@ class Machine:
     room: Callable[[Path], Room] = room
     resolves: Callable[[str], bool] = resolves
     connects: Callable[[tuple[str, int] | Path], bool] = connects
+    proxy: Callable[[str], Proxy | None] = proxy_for
     now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
     status: Status | None = None
     boot: str = ""

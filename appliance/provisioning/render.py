@@ -7,6 +7,7 @@ import json
 from appliance.provisioning.settings import OwnerSettings
 
 PROBLEMS = "dccn/problems.json"
+NOT_PROXIED = "localhost,127.0.0.1,::1,.local"
 
 
 def files(settings: OwnerSettings) -> dict[str, str]:
@@ -26,8 +27,14 @@ def files(settings: OwnerSettings) -> dict[str, str]:
     if said := updates(settings):
         made["dccn/updates.json"] = said
     if settings.proxy:
-        made["dccn/proxy.env"] = f"HTTPS_PROXY={settings.proxy}\nHTTP_PROXY={settings.proxy}\n"
+        made["dccn/proxy.env"] = proxy(settings.proxy)
     return made
+
+
+def proxy(url: str) -> str:
+    """The environment of all who speak with the world. Quoted: systemd takes some characters for its own."""
+    quoted = url.replace("\\", "\\\\").replace('"', '\\"')
+    return "".join(f'{name}="{quoted}"\n' for name in ("HTTPS_PROXY", "HTTP_PROXY")) + f'NO_PROXY="{NOT_PROXIED}"\n'
 
 
 def agent(settings: OwnerSettings) -> str:

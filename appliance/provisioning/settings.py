@@ -126,7 +126,7 @@ _KNOWN: dict[tuple[str, ...], tuple[str, Callable[[object], Any]]] = {
     ("network", "gateway"): ("gateway", _host_address),
     ("network", "dns"): ("dns", _all(_host_address)),
     ("network", "ntp"): ("ntp", _all(_matching(re.compile(r"[a-zA-Z0-9.:-]{1,253}", re.ASCII)))),
-    ("network", "proxy"): ("proxy", _matching(_URL)),
+    ("network", "proxy"): ("proxy", _matching(re.compile(r"http://[!-~]{1,500}", re.ASCII))),
     ("network", "wifi", "ssid"): ("wifi_ssid", _matching(re.compile(r"[ -~]{1,32}", re.ASCII))),
     ("network", "wifi", "password"): ("wifi_password", _passphrase),
     ("network", "wifi", "country"): ("wifi_country", _matching(re.compile(r"[A-Z]{2}", re.ASCII))),

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 import urllib3
 
+from chain import outward
 from chain.errors import Malformed, Refused, Unavailable
 from chain.wire.cometbft import Header, SignedHeader, Validator, ValidatorSet
 from chain.wire.rpc_json import header_from_json, signed_header_from_json, validator_from_json
@@ -113,9 +114,8 @@ class RpcClient:
     def __init__(self, url: str, timeout_s: float = 5.0, tls: ssl.SSLContext | None = None) -> None:
         """`tls` is for a gateway over https: whose server certificates count, and the client certificate to show."""
         self.url = url.rstrip("/") + "/"
-        self._pool = urllib3.PoolManager(
-            num_pools=1, maxsize=1, retries=False, timeout=urllib3.Timeout(total=timeout_s), ssl_context=tls
-        )
+        patience = urllib3.Timeout(total=timeout_s)
+        self._pool = outward.pool(url, num_pools=1, maxsize=1, retries=False, timeout=patience, ssl_context=tls)
 
     def status(self) -> NodeStatus:
         result = self.call("status")

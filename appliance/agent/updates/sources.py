@@ -19,7 +19,7 @@ import urllib3
 from tuf.api.exceptions import DownloadError, DownloadHTTPError
 from tuf.ngclient import FetcherInterface
 
-from chain import files
+from chain import files, outward
 from chain.errors import DccnError, Malformed, Unavailable
 
 PIECE_BYTES: Final = 1 << 16
@@ -81,7 +81,7 @@ class HttpsSource:
         self.name = url
         self._base = url.rstrip("/") + "/"
         self._grace_s = grace_s
-        self._pool = urllib3.PoolManager(num_pools=1, maxsize=1, ssl_context=context, timeout=timeout_s, retries=False)
+        self._pool = outward.pool(url, num_pools=1, maxsize=1, ssl_context=context, timeout=timeout_s, retries=False)
 
     def pieces(self, path: str, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
         headers = {} if length is None else {"Range": f"bytes={offset}-{offset + length - 1}"}

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from appliance.doctor.findings import Finding, problem, unknown, well
 from appliance.doctor.machine import Machine
+from chain.errors import Malformed
 
 ADDRESSES: Final = ("ip", "-json", "address", "show", "scope", "global")
 VIRTUAL: Final = ("lo", "cni", "flannel", "veth", "docker", "br-", "virbr", "kube-", "nodelocaldns", "tailscale", "wg")
@@ -31,11 +32,16 @@ def _hub(machine: Machine, url: str) -> Finding:
         host, port = parts.hostname or "", parts.port or 443
     except ValueError:
         return unknown(f"{url!r} is not the address of a hub")
-    if not machine.resolves(host):
-        return problem("network_names", f"the name {host} does not resolve")
+    try:
+        proxy = machine.proxy(host)
+    except Malformed as error:
+        return problem("network_hub", error.message)
+    asked, way = (host, "") if proxy is None else (proxy.host, f" through the proxy {proxy.host}")
+    if not machine.resolves(asked):
+        return problem("network_names", f"the name {asked} does not resolve")
     if not machine.connects((host, port)):
-        return problem("network_hub", f"{host} takes no connection at port {port}")
-    return well(f"the hub {host} takes connections")
+        return problem("network_hub", f"{host} takes no connection at port {port}{way}")
+    return well(f"the hub {host} takes connections{way}")
 
 
 def addresses(machine: Machine, linked: list[str]) -> list[str] | None:
