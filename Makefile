@@ -27,13 +27,13 @@ demo-once: ARGS = --seconds 45
 demo-once: demo  ## the same for 45 seconds, in a temporary directory
 
 test: $(READY) engines fuzzer  ## lint, then every test, slow lanes included
-	@tools/setup/packages mosquitto chromium faketime libatomic1 mtools dosfstools xz-utils postgresql iproute2 \
+	@tools/setup/packages mosquitto chromium faketime tinyproxy-bin libatomic1 mtools dosfstools xz-utils postgresql iproute2 \
 	  swtpm swtpm-tools tpm2-tools sbsigntool containerd runc containernetworking-plugins busybox-static nftables
 	@$(MAKE) --no-print-directory lint
 	$(BIN)/pytest -m "not image and not driver" --durations=10
 
 test-fast: $(READY)  ## the tests that take seconds
-	@tools/setup/packages mosquitto faketime mtools dosfstools xz-utils postgresql swtpm swtpm-tools tpm2-tools sbsigntool
+	@tools/setup/packages mosquitto faketime tinyproxy-bin mtools dosfstools xz-utils postgresql swtpm swtpm-tools tpm2-tools sbsigntool
 	$(BIN)/pytest -m "not slow and not engine and not kubernetes and not image and not driver"
 
 lint: $(READY)  ## formatting, imports, layers, types, generated documents

@@ -6,12 +6,16 @@ text loses all of it, and the machine runs on its defaults: DHCP, and a claim co
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import re
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
+
+from chain.errors import Malformed
+from chain.outward import Proxy
 
 MAX_BYTES: Final = 64 * 1024
 MAX_LIST: Final = 8
@@ -116,6 +120,15 @@ def _passphrase(value: object) -> str | None:
     return value if isinstance(value, str) and 8 <= len(value) <= 63 and _PRINTABLE.fullmatch(value) else None
 
 
+def _proxy(value: object) -> str | None:
+    if not isinstance(value, str) or not re.fullmatch(r"[!-~]{1,500}", value):
+        return None
+    with contextlib.suppress(Malformed):
+        Proxy.parse(value)
+        return value
+    return None
+
+
 _SECRET = {("hub", "token"), ("network", "proxy"), ("network", "wifi", "password"), ("console", "pin")}
 _KNOWN: dict[tuple[str, ...], tuple[str, Callable[[object], Any]]] = {
     ("hub", "url"): ("hub_url", _matching(_URL)),
@@ -126,7 +139,7 @@ _KNOWN: dict[tuple[str, ...], tuple[str, Callable[[object], Any]]] = {
     ("network", "gateway"): ("gateway", _host_address),
     ("network", "dns"): ("dns", _all(_host_address)),
     ("network", "ntp"): ("ntp", _all(_matching(re.compile(r"[a-zA-Z0-9.:-]{1,253}", re.ASCII)))),
-    ("network", "proxy"): ("proxy", _matching(re.compile(r"http://[!-~]{1,500}", re.ASCII))),
+    ("network", "proxy"): ("proxy", _proxy),
     ("network", "wifi", "ssid"): ("wifi_ssid", _matching(re.compile(r"[ -~]{1,32}", re.ASCII))),
     ("network", "wifi", "password"): ("wifi_password", _passphrase),
     ("network", "wifi", "country"): ("wifi_country", _matching(re.compile(r"[A-Z]{2}", re.ASCII))),

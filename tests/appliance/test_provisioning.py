@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import msgspec
@@ -15,6 +16,7 @@ from appliance.image.build import TEMPLATE
 from appliance.provisioning import __main__ as provision
 from appliance.provisioning import render
 from appliance.provisioning.settings import MAX_BYTES, OwnerSettings, parse
+from chain.outward import Proxy
 
 GOOD = b"""[hub]\r\nurl = "https://hub.example:8443"\r\ntoken = "ABCD"\r\n[network]\r\naddress = "192.168.1.5/24"\r
 gateway = "192.168.1.1"\r\nntp = ["pool.ntp.org"]\r\n[network.wifi]\r\nssid = "my net"\r\npassword = "longenough"\r\n"""
@@ -92,6 +94,30 @@ def test_a_boot_writes_secrets_for_root_alone_and_names_the_machine(tmp_path: Pa
     assert (tmp_path / "proc/sys/kernel/hostname").read_text() == "dccn-012345\n"
     (tmp_path / "run/dccn/config/dccn.toml").unlink()
     assert provision.main(tmp_path) == 0 and (tmp_path / "run/dccn/agent.toml").read_text() == "[agent]\n"
+
+
+def test_the_owners_proxy_is_what_systemd_and_the_programs_read(tmp_path: Path) -> None:
+    """`systemd-run`'s own reader of such files is not at hand everywhere; its rules for double quotes are a shell's."""
+    url = 'http://box:p"a$s\\s@proxy.example:3128'
+    settings = parse(f"[network]\nproxy = {json.dumps(url)}\n".encode())
+    assert settings.problems == () and settings.proxy == url
+    (tmp_path / "proxy.env").write_text(render.files(settings)["dccn/proxy.env"].replace("$", "\\$"))
+    said = subprocess.run(
+        ["sh", "-c", f'. {tmp_path}/proxy.env; printf "%s\n" "$HTTPS_PROXY" "$HTTP_PROXY" "$NO_PROXY"'],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
+    assert said == [url, url, render.NOT_PROXIED]
+    assert Proxy.parse(said[0]).password == 'p"a$s\\s'
+
+
+@pytest.mark.parametrize(
+    "url", ["socks5://proxy:1080", "http://proxy:99999", "proxy:3128", "http://pro xy", "http://u:secret@p/x"]
+)
+def test_what_is_no_proxy_is_told_without_telling_it(url: str) -> None:
+    settings = parse(f'[network]\nproxy = "{url}"\n'.encode())
+    assert settings.proxy is None and len(settings.problems) == 1 and "secret" not in settings.problems[0]
 
 
 def test_everybody_may_read_what_is_wrong_with_the_settings(tmp_path: Path) -> None:

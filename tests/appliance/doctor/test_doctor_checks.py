@@ -22,6 +22,7 @@ from appliance.doctor.machine import Answer, Machine, Room, ask, connects
 from appliance.doctor.pci import pci_address
 from appliance.doctor.problems import KINDS
 from appliance.doctor.repairing import REPAIRS
+from chain.outward import Proxy
 
 CARD = "0000:02:00.0"
 
@@ -116,6 +117,11 @@ ILLS: dict[str, tuple[Callable[[Ward], None], tuple[str, str]]] = {
     "no link": (put("sys/class/net/eth0/carrier", "0"), ("network_link", "")),
     "no address": (answer("ip -json address", [{"ifname": "eth0", "addr_info": []}]), ("network_address", "")),
     "no names": (give(names=set()), ("network_names", "")),
+    "no proxy": (give(proxy=Proxy("proxy.example", 3128)), ("network_names", "")),
+    "a proxy that refuses": (
+        give(proxy=Proxy("proxy.example", 3128), names={"proxy.example"}, open_ports={("127.0.0.1", 10248)}),
+        ("network_hub", ""),
+    ),
     "no hub": (give(open_ports={("127.0.0.1", 10248)}), ("network_hub", "")),
     "k3s that failed": (answer("systemctl show k3s.service", unit_properties("failed", "failed", 5)),
                         ("k3s_down", "k3s.service")),

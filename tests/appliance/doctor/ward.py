@@ -11,6 +11,7 @@ from uuid import UUID
 
 from appliance.agent.status import Status
 from appliance.doctor.machine import Answer, Machine, Room
+from chain.outward import Proxy
 
 NOW_MS = 1_800_000_000_000
 BOOT = "boot-1"
@@ -116,6 +117,7 @@ class Ward:
     status: Status | None = None
     room: Room = field(default_factory=lambda: Room(100 * GIB, 50 * GIB, 1000, 900))
     names: set[str] = field(default_factory=set)
+    proxy: Proxy | None = None
     open_ports: set[tuple[str, int]] = field(default_factory=set)
     asked: list[str] = field(default_factory=list)
 
@@ -149,6 +151,7 @@ class Ward:
             "room": lambda _path: self.room,
             "resolves": lambda host: host in self.names,
             "connects": self.connects,
+            "proxy": lambda _host: self.proxy,
             "now_ms": lambda: NOW_MS,
             "status": self.status,
             "boot": BOOT,
