@@ -65,6 +65,15 @@ class Fleet:
         shutil.copytree(releases, self.folder / "hub/releases", dirs_exist_ok=True)
         self._ask("POST", "/api/updates", {})
 
+    def decommission(self, device: str) -> None:
+        """End this machine's life in the fleet, as the admin does."""
+        self._ask("POST", f"/api/devices/{device}/decommission", {})
+
+    def device(self, device: str) -> dict[str, Any]:
+        """What the hub shows of a machine."""
+        found: dict[str, Any] = self._ask("GET", f"/api/devices/{device}")
+        return found
+
     def notices(self) -> list[dict[str, Any]]:
         """What devices told, the newest first."""
         return [each["event"] for each in self._ask("GET", "/api/events?limit=500") if "level" in each["event"]]

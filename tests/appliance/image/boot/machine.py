@@ -5,6 +5,7 @@ Software emulation (TCG), since /dev/kvm may exist and not work; DCCN_QEMU_ACCEL
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -12,7 +13,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -120,8 +121,7 @@ class Machine:
     def screenshot(self, path: Path) -> int:
         """What stands on the screen of a machine that was switched on with `SCREEN`, as PNG; returns its bytes."""
         path.unlink(missing_ok=True)
-        with socket.socket(socket.AF_UNIX) as monitor:
-            monitor.connect(str(self.folder / "monitor"))
+        with self._monitor() as monitor:
             monitor.sendall(f"screendump {path} -f png\n".encode())
             deadline = time.monotonic() + 20
             while not path.exists() or not path.read_bytes().endswith(PNG_END):
@@ -129,11 +129,36 @@ class Machine:
                 time.sleep(0.2)
         return path.stat().st_size
 
+    def press_power(self, times: int) -> None:
+        """The power button, as often, half a second between."""
+        self._slowly(["system_powerdown"] * times, 0.5)
+
+    def type(self, *keys: str) -> None:
+        """Keys of the keyboard by QEMU's names (`a`, `shift-a`, `ret`, `down`), slowly enough for an emulator."""
+        self._slowly([f"sendkey {key}" for key in keys], 0.4)
+
+    def since(self, after: int) -> list[str]:
+        """The lines from `after` on."""
+        with self._arrived:
+            return self._lines[after:]
+
     @property
     def lines(self) -> int:
         """How many lines there were, to look only at what comes after."""
         with self._arrived:
             return len(self._lines)
+
+    @contextlib.contextmanager
+    def _monitor(self) -> Iterator[socket.socket]:
+        with socket.socket(socket.AF_UNIX) as monitor:
+            monitor.connect(str(self.folder / "monitor"))
+            yield monitor
+
+    def _slowly(self, commands: Sequence[str], pause_s: float) -> None:
+        with self._monitor() as monitor:
+            for command in commands:
+                monitor.sendall(f"{command}\n".encode())
+                time.sleep(pause_s)
 
     def _listen(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stdout is not None

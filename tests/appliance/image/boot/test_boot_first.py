@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from pathlib import Path
-
-import pytest
 
 from appliance.image.configure import compose, configure
 from tests.appliance.image.boot.fleet import Fleet
@@ -15,10 +14,12 @@ from tests.appliance.image.boot.machine import SCREEN, Machine
 BOOT_S, STEP_S = 400, 300
 PAGE_PORT = 8090
 EMPTY_BYTES = 4_000
+LOOK_S = 30
+EXPOSURE_MAX = 2.0
 
 
 def test_from_the_first_boot_to_the_first_accepted_record_and_through_a_power_cut(
-    image: Path, fleet: Fleet, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    image: Path, fleet: Fleet, tmp_path: Path
 ) -> None:
     moments: dict[str, float] = {}
     with Machine(tmp_path / "machine", image, within=fleet.within, page_port=PAGE_PORT) as machine:
@@ -38,6 +39,7 @@ def test_from_the_first_boot_to_the_first_accepted_record_and_through_a_power_cu
 
         machine.event("pog_committed", STEP_S)
         moments["first answered challenge"] = time.monotonic() - begun_s
+        show_figures(machine)
 
         assert machine.failed_units() == []
         machine.switch_off()
@@ -48,8 +50,27 @@ def test_from_the_first_boot_to_the_first_accepted_record_and_through_a_power_cu
         machine.event("record_accepted", STEP_S, after=before)
         assert machine.failed_units(after=before) == []
         moments["accepted record after a power cut"] = time.monotonic() - begun_s
-    with capsys.disabled():
-        print("\nan appliance in an emulator:", {name: f"{seconds:.0f} s" for name, seconds in moments.items()})
+    print("an appliance in an emulator:", {name: f"{seconds:.0f} s" for name, seconds in moments.items()})
+
+
+def show_figures(machine: Machine) -> None:
+    """What the agent's unit takes while it works, from two looks half a minute apart, and how exposed it is."""
+    after = machine.lines
+    memory = machine.until(lambda lines: _numbers(lines[after:], r"MemoryCurrent=(\d+)", 2), STEP_S, "figures")[-1]
+    first, last = machine.until(lambda lines: _numbers(lines[after:], r"CPUUsageNSec=(\d+)", 2), STEP_S, "figures")[-2:]
+    exposure = machine.until(
+        lambda lines: _numbers(lines[after:], r"exposure level .*: (\d+\.\d)", 1), STEP_S, "exposure"
+    )
+    print(
+        f"the agent's unit, prover included: {memory / 1e6:.1f} MB,"
+        f" {(last - first) / 1e9 / LOOK_S:.1%} of an emulated core, exposure {exposure[-1]}"
+    )
+    assert exposure[-1] <= EXPOSURE_MAX
+
+
+def _numbers(lines: list[str], pattern: str, count: int) -> list[float] | None:
+    found = [float(match[1]) for line in lines if (match := re.search(pattern, line))]
+    return found if len(found) >= count else None
 
 
 def take_pictures(fleet: Fleet, machine: Machine, folder: Path, code: str) -> None:

@@ -21,7 +21,7 @@ PAGE_PORT = 8090
 
 @pytest.mark.timeout(2400)
 def test_no_file_no_clock_and_no_full_disk_keeps_a_machine_from_its_work(
-    image: Path, fleet: Fleet, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    image: Path, fleet: Fleet, tmp_path: Path
 ) -> None:
     said: dict[str, object] = {}
     disk_bytes = image.stat().st_size + DATA_BYTES
@@ -54,8 +54,7 @@ def test_no_file_no_clock_and_no_full_disk_keeps_a_machine_from_its_work(
         machine.switch_on()
         machine.event("record_accepted", BOOT_S, after=before)
         assert machine.event("agent_started", STEP_S, after=before)["device"] == claimed["device"]
-    with capsys.disabled():
-        print("\na machine in a hurry:", json.dumps(said), f"{free} blocks filled")
+    print("a machine in a hurry:", json.dumps(said), f"{free} blocks filled")
 
 
 def write_settings(disk: Path, data: bytes) -> None:

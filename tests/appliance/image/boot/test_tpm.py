@@ -6,9 +6,6 @@ import json
 import struct
 import subprocess
 from pathlib import Path
-from typing import Any
-
-import pytest
 
 from appliance import uki
 from appliance.image import disk, gpt
@@ -22,7 +19,7 @@ BOOT_S, STEP_S = 400, 300
 
 
 def test_data_is_sealed_boots_are_believed_and_a_changed_command_line_is_not(
-    image: Path, fleet: Fleet, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    image: Path, fleet: Fleet, tmp_path: Path
 ) -> None:
     believe(fleet, image)
     state = swtpm.manufactured(tmp_path)
@@ -36,7 +33,7 @@ def test_data_is_sealed_boots_are_believed_and_a_changed_command_line_is_not(
         assert machine.event("identity_opened", STEP_S)["held_by"] == "the TPM"
         attested = machine.event("attested", STEP_S)
         assert attested["image"] == json.loads(image.with_suffix(".json").read_text())["measured"]["name"]
-        assert shown(fleet, claimed["device"])["evidence_level"] == 3
+        assert fleet.device(claimed["device"])["evidence_level"] == 3
         machine.event("record_accepted", STEP_S)
         machine.switch_off()
         assert data_partition(machine.disk).startswith(b"LUKS\xba\xbe")
@@ -55,11 +52,10 @@ def test_data_is_sealed_boots_are_believed_and_a_changed_command_line_is_not(
         refused = machine.event("attestation_failed", BOOT_S, after=before)
         assert refused["code"] == "boot_unknown"
         assert ".cmdline" in refused["reason"]
-        line = shown(fleet, claimed["device"])
+        line = fleet.device(claimed["device"])
         assert line["evidence_level"] < 3
         assert line["attestation"]["reason"] == refused["reason"]
-    with capsys.disabled():
-        print("\nattested:", attested, "\nrefused:", refused["reason"])
+    print("attested:", attested, "\nrefused:", refused["reason"])
 
 
 def believe(fleet: Fleet, image: Path) -> None:
@@ -67,10 +63,6 @@ def believe(fleet: Fleet, image: Path) -> None:
     folder = fleet.folder / "hub/attestation/images"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "image.json").write_bytes(image.with_suffix(".json").read_bytes())
-
-
-def shown(fleet: Fleet, device: str) -> dict[str, Any]:
-    return fleet._ask("GET", f"/api/devices/{device}")
 
 
 def data_partition(path: Path) -> bytes:

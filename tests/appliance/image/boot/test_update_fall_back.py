@@ -84,7 +84,7 @@ def life(updating_image: Path, fleet: Fleet, tmp_path_factory: pytest.TempPathFa
         machine.event("connected", STEP_S)
         life.wait_for_blessing("dccn_1.efi")
         yield life
-    print("\nupdates in an emulator:", {name: f"{seconds:.0f} s" for name, seconds in life.moments.items()})
+    print("updates in an emulator:", {name: f"{seconds:.0f} s" for name, seconds in life.moments.items()})
 
 
 def test_a_good_update_is_started_from_the_other_slot_and_kept(life: Life) -> None:

@@ -75,24 +75,21 @@ def recorded(updating_image: Path, office: Office, tmp_path_factory: pytest.Temp
         machine.until(
             lambda lines: _line(lines[after:], "dccn: updates: waiting"), BOOT_S + STEP_S, "an installed update"
         )
-        print(f"\nstart, and an update of {_mib(second)} MiB from a stick: {time.monotonic() - begun_s:.0f} s")
+        print(f"start, and an update of {_mib(second)} MiB from a stick: {time.monotonic() - begun_s:.0f} s")
         time.sleep(SETTLE_S)  # what is still to be flushed belongs to the log too
         machine.switch_off()
         return Recorded(before, machine.log, kernels)
 
 
-def test_whenever_the_power_goes_the_disk_starts_a_whole_system(
-    replayed: tuple[Replay, list[State]], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_whenever_the_power_goes_the_disk_starts_a_whole_system(replayed: tuple[Replay, list[State]]) -> None:
     replaying, states = replayed
     faults = [state for state in states if state.fault is not None]
     started = Counter(state.entry for state in states)
-    with capsys.disabled():
-        print(
-            f"\npower cuts: {len(states)} states, {len(states) - len(faults)} survived,"
-            f" {replaying.checked} with another boot partition, {replaying.repaired} of them repaired by its check;"
-            f" started: {dict(started)}"
-        )
+    print(
+        f"power cuts: {len(states)} states, {len(states) - len(faults)} survived,"
+        f" {replaying.checked} with another boot partition, {replaying.repaired} of them repaired by its check;"
+        f" started: {dict(started)}"
+    )
     assert faults == []
     entries = [state.entry for state in states]
     assert set(entries) == {"dccn_1.efi", f"dccn_{VERSION}+3.efi"}
@@ -127,7 +124,7 @@ def test_states_around_the_commit_and_others_really_start(
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         started = list(pool.map(start, chosen))
-    print(f"\nreally started: {[(state.number, version) for state, version in zip(chosen, started, strict=True)]}")
+    print(f"really started: {[(state.number, version) for state, version in zip(chosen, started, strict=True)]}")
     assert started[:2] == ["1", VERSION]
 
 
