@@ -15,6 +15,7 @@ from chain.errors import Malformed
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout; logs go to stderr.")]
 
+MARKS = {"ok": "ok", "well": "ok", "warning": "!", "problem": "FAULT", "unknown": "?"}
 MAX_INPUT_BYTES = 64 << 20
 
 
@@ -41,6 +42,12 @@ def spoken(value: object) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {spoken(item)}" for name, item in value.items())
     return "none" if value == [] else str(value)
+
+
+def finding_line(verdict: str, name: str, said: str, advice: str, name_columns: int = 10) -> str:
+    """What a doctor found, for a person, with what to do about it on a line of its own."""
+    what_to_do = f"\n{'':<{6 + name_columns}}→ {advice}" if advice else ""
+    return f"{MARKS[verdict]:<6}{name:<{name_columns}}{said}{what_to_do}"
 
 
 def note(message: str) -> None:

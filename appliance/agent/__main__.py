@@ -23,11 +23,11 @@ SHOW_FAILURE_S = 30.0
 
 def main(arguments: list[str]) -> int:
     """Run the agent with the settings in the one argument, a JSON object; the exit code of the error otherwise."""
-    as_json, face, shown_s = False, None, SHOW_FAILURE_S
+    as_json, face = False, None
     try:
         document = _document(arguments)
         as_json = bool(document.get("json"))
-        face, shown_s = document.get("face_folder"), float(str(document.pop("show_failure_s", SHOW_FAILURE_S)))
+        face = document.get("face_folder")
         return run(load(Path(str(document.pop("home"))), **document))
     except DccnError as error:
         if as_json:
@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> int:
         if face is not None:
             # The folder goes with the process, so it stays as long as a person needs to read why it could not start.
             say_failure(Path(str(face)), error)
-            time.sleep(shown_s)
+            time.sleep(SHOW_FAILURE_S)
         return error.exit_code
     except Exception as error:  # a fault of ours: the traceback goes to a file, the owner gets one sentence
         with tempfile.NamedTemporaryFile("w", prefix="dccn-fault-", suffix=".txt", delete=False) as report:

@@ -7,9 +7,8 @@ from typing import Annotated
 
 import typer
 
-from dccn.commands.node_doctor import line
 from dccn.homes import data_home
-from dccn.output import Json, emit, note
+from dccn.output import Json, emit, finding_line, note
 
 NAME_COLUMNS = 13
 
@@ -35,7 +34,7 @@ def doctor(
         kind = KINDS[finding.kind] if finding.kind is not None and finding.verdict == "problem" else None
         advice = kind.advice if kind is not None else ""
         if not as_json:
-            print(line(finding.verdict, name, finding.said, advice, NAME_COLUMNS), flush=True)
+            print(finding_line(finding.verdict, name, finding.said, advice, NAME_COLUMNS), flush=True)
         rows.append(
             {
                 "check": name,

@@ -10,12 +10,10 @@ import typer
 
 from chain.errors import Refused
 from dccn.homes import data_home
-from dccn.output import Json, emit, note
+from dccn.output import Json, emit, finding_line, note
 
 if TYPE_CHECKING:
     from chain.node.doctor.difference import Difference
-
-MARKS = {"ok": "ok", "well": "ok", "warning": "!", "problem": "FAULT", "unknown": "?"}
 
 
 def doctor(
@@ -41,7 +39,7 @@ def doctor(
     for name, finding in examine(chosen, time.time_ns()):
         found.append((name, finding))
         if not as_json:
-            print(line(finding.verdict, name, finding.said, finding.advice), flush=True)
+            print(finding_line(finding.verdict, name, finding.said, finding.advice), flush=True)
     faults = [f"{name}: {finding.said}" for name, finding in found if finding.verdict == "problem"]
     if as_json:
         rows = [
@@ -51,12 +49,6 @@ def doctor(
     if faults:
         note(f"dccn: {len(faults)} faults" if len(faults) > 1 else "dccn: one fault")
         raise typer.Exit(1)
-
-
-def line(verdict: str, name: str, said: str, advice: str, name_columns: int = 10) -> str:
-    """A finding for a person, with what to do about it on a line of its own."""
-    what_to_do = f"\n{'':<{6 + name_columns}}→ {advice}" if advice else ""
-    return f"{MARKS[verdict]:<6}{name:<{name_columns}}{said}{what_to_do}"
 
 
 def _compare(pair: list[str], as_json: bool) -> None:
