@@ -1,21 +1,22 @@
 """Connections out of this machine: straight, or through the HTTP proxy that the environment names.
 
-`HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` mean what they mean to curl. Loopback is never asked of a proxy.
+`HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` mean what they mean to curl. Loopback is never asked of a proxy. HTTP's
+libraries are imported where they are used: most programs of an appliance's start that import this open no connection.
 """
 
 from __future__ import annotations
 
-import http.client
+import base64
 import ipaddress
 import socket
-import urllib.request
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-import urllib3
-
 from chain.errors import Malformed
+
+if TYPE_CHECKING:
+    import urllib3
 
 HTTP_PORT = 80
 
@@ -49,10 +50,13 @@ class Proxy:
 
     @property
     def headers(self) -> dict[str, str]:
-        return urllib3.make_headers(proxy_basic_auth=f"{self.user}:{self.password or ''}") if self.user else {}
+        named = base64.b64encode(f"{self.user}:{self.password or ''}".encode()).decode()
+        return {"Proxy-Authorization": f"Basic {named}"} if self.user else {}
 
     def connect(self, host: str, port: int, timeout_s: float) -> socket.socket:
         """A connection to that host, carried by the proxy. Raises OSError."""
+        import http.client
+
         asking = http.client.HTTPConnection(self.host, self.port, timeout=timeout_s)
         asking.set_tunnel(host, port, self.headers)
         try:
@@ -67,8 +71,12 @@ class Proxy:
 
 def proxy_for(host: str, scheme: str = "https") -> Proxy | None:
     """Whom to ask for a connection to this host; None for nobody. Malformed `usage` for an address of no proxy."""
+    if _is_loopback(host):
+        return None
+    import urllib.request
+
     named = urllib.request.getproxies_environment()
-    if _is_loopback(host) or _is_spared(host, named):
+    if urllib.request.proxy_bypass_environment(host, named):  # type: ignore[attr-defined]  # typeshed lacks it
         return None
     address = named.get(scheme)
     return Proxy.parse(address) if address else None
@@ -76,6 +84,8 @@ def proxy_for(host: str, scheme: str = "https") -> Proxy | None:
 
 def pool(url: str, **settings: Any) -> urllib3.PoolManager:
     """Connections to the server of this address; `settings` are urllib3's."""
+    import urllib3
+
     parts = urlsplit(url)
     proxy = proxy_for(parts.hostname or "", parts.scheme)
     if proxy is None:
@@ -89,10 +99,6 @@ def connect(host: str, port: int, timeout_s: float) -> socket.socket:
     if proxy is None:
         return socket.create_connection((host, port), timeout_s)
     return proxy.connect(host, port, timeout_s)
-
-
-def _is_spared(host: str, named: dict[str, str]) -> bool:
-    return bool(urllib.request.proxy_bypass_environment(host, named))  # type: ignore[attr-defined]  # typeshed lacks it
 
 
 def _is_loopback(host: str) -> bool:

@@ -14,7 +14,7 @@ from pathlib import Path
 from appliance.console.facts import gather
 from appliance.console.page import server
 from appliance.console.screen import screen
-from appliance.console.terminal import Terminal, console_command
+from appliance.console.terminal import Terminal, console_command, has_screen
 from chain.signals import call_on
 
 PORT = 80
@@ -30,7 +30,9 @@ def main(folder: Path, *, page: bool, port: int = PORT) -> None:
         with contextlib.suppress(OSError):
             serving = server("", port, lambda: gather(folder))
             threading.Thread(target=serving.serve_forever, daemon=True).start()
-    Terminal(0, lambda: screen(gather(folder)), console_command(folder)).run(ending)
+    # The one with the page is the first virtual terminal's; a serial line always has another end.
+    seen = has_screen if page else lambda: True
+    Terminal(0, lambda: screen(gather(folder)), console_command(folder), is_seen=seen).run(ending)
 
 
 if __name__ == "__main__":

@@ -29,13 +29,15 @@ LONGEST_PAUSE_S: Final = 600.0
 SETTLED_S: Final = 300.0
 RESET: Final = "\x1bc"
 COLUMNS, ROWS = 80, 24
+GRAPHICS: Final = Path("/sys/class/graphics")
 
 
 @dataclass(frozen=True, slots=True)
 class Terminal:
     """`descriptor` is open for reading and writing; `plain` makes the plain screen's text; `command` is the console.
 
-    The console tells with a byte on its stdout that it lives.
+    The console tells with a byte on its stdout that it lives. While `is_seen` says no, none is started: a machine
+    without a screen has better things to do.
     """
 
     descriptor: int
@@ -43,12 +45,16 @@ class Terminal:
     command: tuple[str, ...]
     silent_for_s: float = SILENT_FOR_S
     first_pause_s: float = FIRST_PAUSE_S
+    is_seen: Callable[[], bool] = lambda: True
 
     def run(self, ending: threading.Event) -> None:
         """Until `ending`. Call it from a thread that lives as long as the process."""
         before = self._modes()
         pause_s = self.first_pause_s
         while not ending.is_set():
+            if not self.is_seen():
+                self._plain(ending, LOOK_EVERY_S)
+                continue
             began_s = time.monotonic()
             self._console(ending)
             if before is not None:
@@ -104,6 +110,11 @@ class Terminal:
     def _write(self, text: str) -> None:
         with contextlib.suppress(OSError):
             os.write(self.descriptor, text.encode())
+
+
+def has_screen(graphics: Path = GRAPHICS) -> bool:
+    """Whether the kernel draws its terminals on anything."""
+    return any(graphics.glob("fb[0-9]*"))
 
 
 def console_command(folder: Path) -> tuple[str, ...]:

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from appliance.agent import watchdog
+from appliance.agent.updates.pauses import LOOK_S, REOPEN_S
 from appliance.agent.updates.record import RecordFile
-from appliance.agent.updates.updating import LOOK_S, REOPEN_S, Machine, Updater
 from appliance.helper.client import Helper
 from chain.errors import DccnError
 from chain.signals import call_on
@@ -39,14 +39,16 @@ def main() -> int:
         kept = RecordFile(state, face)
         kept.show()
         watchdog.of_this_process().ready()  # from here on SIGUSR1 does not end it
+        woken.wait(REOPEN_S if kept.record.closed_in else random.uniform(*FIRST_LOOK_S))
+        # Not before it is needed: while the machine starts, others need the processor more than TUF's libraries.
+        from appliance.agent.updates.updating import Machine, Updater
+
         updater = Updater(Machine(Path("/"), Helper(timeout_s=DRAIN_S).ask), state, kept)
-        pause_s = REOPEN_S if kept.record.closed_in else random.uniform(*FIRST_LOOK_S)
         while not stopping.is_set():
-            woken.wait(pause_s)
             woken.clear()
-            if not stopping.is_set():
-                pause_s = _spread(updater.turn())
-                print(f"dccn: updates: {kept.record.state}: {kept.record.reason or 'nothing to do'}", flush=True)
+            pause_s = _spread(updater.turn())
+            print(f"dccn: updates: {kept.record.state}: {kept.record.reason or 'nothing to do'}", flush=True)
+            woken.wait(pause_s)
     except DccnError as error:
         print(f"dccn: {error} {error.remedy}", file=sys.stderr)
         return error.exit_code

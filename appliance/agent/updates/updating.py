@@ -17,6 +17,7 @@ from appliance.agent.updates import boot_entries, catalogue, settings
 from appliance.agent.updates.boot_folder import BootFolder
 from appliance.agent.updates.catalogue import Offer
 from appliance.agent.updates.installer import Installer
+from appliance.agent.updates.pauses import LOOK_S, REOPEN_S, RETRY_S
 from appliance.agent.updates.record import MOST_GIVEN_UP, Installed, RecordFile, State
 from appliance.agent.updates.settings import Settings
 from appliance.agent.updates.slots import Slots, find
@@ -28,10 +29,6 @@ from chain.errors import DccnError, Refused
 RELEASE: Final = Path("usr/lib/os-release")
 SYNCHRONISED: Final = Path("run/systemd/timesync/synchronized")
 ESP: Final = Path("efi")
-HOUR_S: Final = 3600.0
-LOOK_S: Final = 6 * HOUR_S
-RETRY_S: Final = 900.0
-REOPEN_S: Final = 120.0
 CLUSTER_S: Final = 900.0
 """By then a cluster that starts with the machine is there."""
 SHOWN_EVERY_S: Final = 2.0

@@ -16,10 +16,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from appliance.console.terminal import Terminal, console_command
+from appliance.console.terminal import Terminal, console_command, has_screen
 
 CLAIM = {"code": "N7DK-5929", "hub_url": "https://hub.example:8443"}
 
@@ -50,7 +51,7 @@ class Screen:
 
 
 @contextmanager
-def running(screen: Screen, command: tuple[str, ...], **settings: float) -> Iterator[None]:
+def running(screen: Screen, command: tuple[str, ...], **settings: Any) -> Iterator[None]:
     """The terminal's loop in a thread, which the console's process dies with."""
     ending = threading.Event()
     made = Terminal(screen.terminal, lambda: "This is the plain screen.", command, **settings)
@@ -96,6 +97,22 @@ def test_a_console_that_does_not_start_leaves_the_plain_screen_and_is_tried_agai
             screen.press(b"")
             screen.until("This is the plain screen.")
             assert time.monotonic() < deadline
+
+
+def test_a_machine_without_a_screen_starts_no_console_until_it_has_one(tmp_path: Path) -> None:
+    assert not has_screen(tmp_path / "none")
+    (tmp_path / "fbcon").mkdir()
+    started, screen = tmp_path / "started", Screen()
+    command = (sys.executable, "-c", f"open({str(started)!r}, 'w')")
+    with running(screen, command, is_seen=lambda: has_screen(tmp_path)):
+        screen.until("This is the plain screen.")
+        time.sleep(0.3)
+        assert not started.exists()
+        (tmp_path / "fb0").mkdir()
+        deadline = time.monotonic() + 30
+        while not started.exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
 
 
 def test_a_console_that_hangs_is_ended(tmp_path: Path) -> None:

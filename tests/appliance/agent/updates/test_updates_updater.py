@@ -13,11 +13,12 @@ import pytest
 
 from appliance import uki
 from appliance.agent.updates.boot_folder import BootFolder
+from appliance.agent.updates.pauses import LOOK_S, REOPEN_S, RETRY_S
 from appliance.agent.updates.record import RecordFile
 from appliance.agent.updates.settings import Settings
 from appliance.agent.updates.slots import Slot, Slots
 from appliance.agent.updates.sources import FolderSource, Source
-from appliance.agent.updates.updating import LOOK_S, REOPEN_S, RETRY_S, Machine, Updater
+from appliance.agent.updates.updating import Machine, Updater
 from chain.errors import Faulty, Refused
 from tests.appliance.agent.updates.machine_on_files import Disk
 from tests.appliance.releases import small_build

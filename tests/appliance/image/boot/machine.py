@@ -1,6 +1,6 @@
 """An appliance in an emulator: QEMU with UEFI, one disk, one network card, and a serial line that is read as it comes.
 
-Software emulation (TCG), since /dev/kvm may exist and not work; DCCN_QEMU_ACCEL says otherwise.
+Software emulation (TCG), since /dev/kvm may exist and not work; DCCN_QEMU_ACCEL and DCCN_QEMU_CPU say otherwise.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from chain.lifeline import spawn, stop
 from tests.appliance.image.boot import write_log
 
 ACCELERATION = os.environ.get("DCCN_QEMU_ACCEL", "tcg,thread=multi,tb-size=512")
+PROCESSOR = os.environ.get("DCCN_QEMU_CPU", "Nehalem")
+"""What numpy asks for (x86-64-v2), and no more: in software, wide vectors are slower than narrow ones."""
 FIRMWARE = Path("/usr/share/OVMF")
 DISK_BYTES = 3 << 30
 MEMORY_MIB = 1_536
@@ -76,7 +78,7 @@ class Machine:
         plain = ["-drive", f"if=none,id=disk,format=raw,file={self.disk},cache=unsafe"]
         drive = plain if self.log is None else write_log.blockdevs(self.disk, self.log)
         command = [
-            *self._within, "qemu-system-x86_64", "-machine", "q35", "-accel", ACCELERATION, "-cpu", "max",
+            *self._within, "qemu-system-x86_64", "-machine", "q35", "-accel", ACCELERATION, "-cpu", PROCESSOR,
             "-smp", "2", "-m", str(MEMORY_MIB), "-display", "none", "-nodefaults", "-no-user-config",
             "-drive", f"if=pflash,format=raw,readonly=on,file={self._firmware}",
             "-drive", f"if=pflash,format=raw,file={self.folder / 'vars.fd'}",
