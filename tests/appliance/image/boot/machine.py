@@ -27,6 +27,7 @@ FIRMWARE = Path("/usr/share/OVMF")
 DISK_BYTES = 3 << 30
 MEMORY_MIB = 1_536
 SCREEN = ("-device", "VGA")
+EMPTY_BYTES = 4_000
 PNG_END = b"IEND\xaeB`\x82"
 T = TypeVar("T")
 
@@ -131,13 +132,22 @@ class Machine:
                 time.sleep(0.2)
         return path.stat().st_size
 
+    def until_drawn(self, path: Path, timeout_s: float) -> None:
+        """Until something stands on the screen: an empty one packs to nothing. `path` then has its picture."""
+        deadline = time.monotonic() + timeout_s
+        while self.screenshot(path) < EMPTY_BYTES:
+            assert time.monotonic() < deadline, "the screen stays empty"
+            time.sleep(2)
+
     def press_power(self, times: int) -> None:
         """The power button, as often, half a second between."""
         self._slowly(["system_powerdown"] * times, 0.5)
 
     def type(self, *keys: str) -> None:
         """Keys of the keyboard by QEMU's names (`a`, `shift-a`, `ret`, `down`), slowly enough for an emulator."""
-        self._slowly([f"sendkey {key}" for key in keys], 0.4)
+        for key in keys:
+            # A dialog that is still being made hears nothing.
+            self._slowly([f"sendkey {key}"], 8 if key == "ret" else 1)
 
     def since(self, after: int) -> list[str]:
         """The lines from `after` on."""

@@ -13,7 +13,6 @@ from tests.appliance.image.boot.machine import SCREEN, Machine
 
 BOOT_S, STEP_S = 400, 300
 PAGE_PORT = 8090
-EMPTY_BYTES = 4_000
 LOOK_S = 30
 EXPOSURE_MAX = 2.0
 
@@ -81,9 +80,7 @@ def take_pictures(fleet: Fleet, machine: Machine, folder: Path, code: str) -> No
         assert time.monotonic() < deadline, "the page does not show the claim code"
         time.sleep(1)
     fleet.page_picture(PAGE_PORT, folder / "appliance-page.png")
-    # The console draws itself later than the page, and an empty screen packs to nothing.
-    while machine.screenshot(folder / "appliance-screen.png") < EMPTY_BYTES:
-        assert time.monotonic() < deadline, "the screen stays empty"
-        time.sleep(2)
+    # The console draws itself later than the page.
+    machine.until_drawn(folder / "appliance-screen.png", STEP_S)
     time.sleep(5)
     machine.screenshot(folder / "appliance-screen.png")
