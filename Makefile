@@ -64,7 +64,7 @@ image: $(READY) image-tools  ## build an image to flash, build/image/dccn-PROFIL
 
 image-test: $(READY) image-tools  ## build the test image and boot it in an emulator
 	@tools/setup/packages mosquitto chromium qemu-system-x86 qemu-utils ovmf swtpm swtpm-tools tpm2-tools
-	$(BIN)/pytest -n 2 --dist loadfile -m "image and not kubernetes and not acceptance" --durations=0 -rP $(ARGS)
+	$(BIN)/pytest -m "image and not kubernetes and not acceptance" --durations=0 -rP $(ARGS)
 
 pod-test: $(READY) image-tools engines  ## boot an image with Kubernetes in it and run a pod there; twenty minutes
 	@tools/setup/packages qemu-system-x86 qemu-utils ovmf busybox-static iproute2

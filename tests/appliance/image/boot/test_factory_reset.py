@@ -15,6 +15,7 @@ from appliance.image import fat, gpt
 from appliance.image.configure import compose, config_offset_bytes, configure
 from appliance.reset.mark import ASKED, DONE
 from tests.appliance.image.boot.fleet import Fleet
+from tests.appliance.image.boot.lanes import LONG
 from tests.appliance.image.boot.machine import SCREEN, Machine
 
 BOOT_S, STEP_S = 400, 300
@@ -83,6 +84,7 @@ def test_a_machine_that_its_hub_lets_go_leaves_the_chain_proves_its_wipe_and_beg
     assert not device_is_on(life.machine.disk, second)
 
 
+@LONG
 def test_the_owner_at_the_console_resets_it_with_the_pin_and_nobody_without(life: Life) -> None:
     machine, before = life.machine, life.machine.lines
     picture = Path(os.environ.get("DCCN_PICTURES", machine.folder)) / "console-wrong-pin.png"
@@ -97,6 +99,7 @@ def test_the_owner_at_the_console_resets_it_with_the_pin_and_nobody_without(life
     life.new_code("the console", before, asked_s)
 
 
+@LONG
 def test_five_presses_of_the_power_button_reset_it(life: Life) -> None:
     before, asked_s = life.machine.lines, time.monotonic()
     life.machine.press_power(5)

@@ -24,12 +24,13 @@ from appliance import verity
 from appliance.image import fat
 from appliance.image.configure import compose, configure
 from tests.appliance.image.boot import replay, systems, write_log
+from tests.appliance.image.boot.lanes import IS_LONG
 from tests.appliance.image.boot.machine import Machine
 from tests.appliance.image.boot.replay import Replay, State
 from tests.appliance.releases.office import Office
 
 BOOT_S, STEP_S, SETTLE_S = 400, 600, 15
-BOOTS = int(os.environ.get("DCCN_POWER_CUT_BOOTS", "10"))
+BOOTS = int(os.environ.get("DCCN_POWER_CUT_BOOTS", "10" if IS_LONG else "2"))
 AT_ONCE = 2
 VERSION = "8"
 MIB = 1 << 20
