@@ -13,7 +13,6 @@ from tests import swtpm
 from tests.appliance.image.boot.conftest import EPOCH_S
 from tests.appliance.image.boot.fleet import Fleet
 from tests.appliance.image.boot.machine import FIRMWARE, Machine
-from tests.appliance.image.boot.test_tpm import shown
 
 BOOT_S, STEP_S = 500, 300
 NAME = "qemu-test 1, signed"
@@ -39,7 +38,7 @@ def test_our_keys_are_enrolled_the_signed_image_starts_and_an_unsigned_one_does_
         claimed = fleet.claim(machine.event("claim_code", BOOT_S)["code"])
         attested = machine.event("attested", STEP_S)
         assert (attested["image"], attested["secure_boot"]) == (NAME, True)
-        assert shown(fleet, claimed["device"])["attestation"]["secure_boot"]
+        assert fleet.device(claimed["device"])["attestation"]["secure_boot"]
         machine.switch_off()
 
         unsigned = image.with_suffix(".update") / "kernel.efi"
