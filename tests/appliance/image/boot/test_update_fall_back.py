@@ -17,6 +17,7 @@ from appliance.boots.records import UNOPENED
 from appliance.image.configure import compose, configure
 from tests.appliance.image.boot import systems
 from tests.appliance.image.boot.fleet import Fleet
+from tests.appliance.image.boot.lanes import LONG
 from tests.appliance.image.boot.machine import Machine
 from tests.appliance.releases.office import Office
 
@@ -118,6 +119,7 @@ def test_a_kernel_image_cut_short_and_a_system_that_panics_are_left_without_anyb
         systems.remove_entry(disk, name)
 
 
+@LONG
 def test_a_system_that_fails_its_check_is_left_and_the_hub_hears_its_reason(life: Life) -> None:
     disk = life.machine.disk
     kernel = systems.relabelled((life.first / "kernel.efi").read_bytes(), "5", "systemd.mask=dccn-agent.service")
@@ -135,6 +137,7 @@ def test_a_system_that_fails_its_check_is_left_and_the_hub_hears_its_reason(life
     systems.remove_entry(disk, "dccn_5+0-1.efi")
 
 
+@LONG
 def test_an_update_whose_hub_is_away_stays(life: Life) -> None:
     disk = life.machine.disk
     kernel = systems.relabelled((life.first / "kernel.efi").read_bytes(), "6")
@@ -147,6 +150,7 @@ def test_an_update_whose_hub_is_away_stays(life: Life) -> None:
     life.machine.switch_off()
 
 
+@LONG
 def test_a_root_that_was_tampered_with_is_refused_and_the_other_slots_system_started(life: Life) -> None:
     """One bit of the file system's first block is another, in a system that had proved itself long ago."""
     disk = life.machine.disk
@@ -159,6 +163,7 @@ def test_a_root_that_was_tampered_with_is_refused_and_the_other_slots_system_sta
     life.took("a tampered root is refused, and the other slot's system started")
 
 
+@LONG
 def test_a_release_of_the_hub_is_installed_started_from_the_other_slot_and_kept(
     life: Life, office: Office, tmp_path: Path
 ) -> None:
