@@ -82,14 +82,21 @@ class Indexer:
                 write_block(connection, block, results, block_hash)
         return Progress(len(rows), last, newest)
 
-    def follow(self, told: Callable[[Progress], None], pause: Callable[[], bool]) -> None:
-        """Step after step until `pause` answers False; it is asked whenever what was the newest block is reached."""
+    def follow(
+        self, told: Callable[[Progress], None], pause: Callable[[], bool], is_over: Callable[[], bool] = lambda: False
+    ) -> None:
+        """Step after step until `pause` answers False; it is asked whenever what was the newest block is reached.
+
+        `is_over` is asked after every step: years of blocks may lie between here and the newest.
+        """
         goal = 0
         while True:
             progress = self.step()
             goal = goal or progress.newest
             if progress.blocks:
                 told(progress)
+            if is_over():
+                return
             if progress.height + 1 >= goal:
                 if not pause():
                     return

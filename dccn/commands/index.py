@@ -81,7 +81,7 @@ def run(
 
     while not stop.is_set():
         try:
-            indexer.follow(told, lambda: not once and not stop.wait(PAUSE_S))
+            indexer.follow(told, lambda: not once and not stop.wait(PAUSE_S), stop.is_set)
             break
         except Unavailable as error:
             if once:

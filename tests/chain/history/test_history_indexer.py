@@ -136,6 +136,12 @@ def test_following_stops_when_told(past: Past, place: str, monkeypatch: pytest.M
     assert followed.height == past.height - 1 == sum(one.blocks for one in told)
 
 
+def test_following_stops_in_the_midst_of_the_past(past: Past, place: str) -> None:
+    followed = Indexer(RpcClient(past.node.url), open_index(place), batch_blocks=3)
+    followed.follow(lambda _progress: None, lambda: True, lambda: followed.height >= 3)
+    assert followed.height < past.height - 1
+
+
 @pytest.mark.parametrize(
     ("method", "change"),
     [
