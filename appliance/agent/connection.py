@@ -83,6 +83,10 @@ class Presence:
         )
 
 
+def _nothing() -> None:
+    return None
+
+
 class Connection:
     """Component: one MQTT session at a time, a new one whenever it broke or the certificate was renewed.
 
@@ -106,7 +110,7 @@ class Connection:
         clock: Clock,
         emit: Emit,
         cap_s: float,
-        unheard: Callable[[], None] = lambda: None,
+        unheard: Callable[[], None] = _nothing,
         draw: Callable[[], float] = random.random,
     ) -> None:
         self._topic_id = topic_id
@@ -117,7 +121,7 @@ class Connection:
         self._connected = connected
         self._refused = refused
         self._unheard = unheard
-        self._passing: dict[int, Callable[[], None]] = {}
+        self._passing: dict[int, tuple[Callable[[], None], Callable[[], None]]] = {}
         self._answers: dict[int, bool] = {}
         self._clock = clock
         self._emit = emit
@@ -137,9 +141,7 @@ class Connection:
         """Connect again, with the renewed certificate."""
         self._break(ROTATED)
 
-    def publish(
-        self, leaf: Leaf, payload: bytes, heard: Callable[[], None] = lambda: None, **arguments: str | int
-    ) -> bool:
+    def publish(self, leaf: Leaf, payload: bytes, heard: Callable[[], None] = _nothing, **arguments: str | int) -> bool:
         """Hand a message to the broker's session; False when there is no connection or its queue is full.
 
         `heard` is called, perhaps by another thread and before this returns, when the broker had a hub to give it to.
@@ -153,13 +155,14 @@ class Connection:
             properties.MessageExpiryInterval = leaf.expiry_s
         topic = leaf.topic(self._fleet, self._topic_id, **arguments)
         sent = client.publish(topic, payload, leaf.qos, leaf.retain, properties)
-        if leaf.qos and not leaf.retain:
-            self._passing[sent.mid] = heard
+        if leaf.qos:
+            # What is retained waits at the broker for whoever comes.
+            self._passing[sent.mid] = (heard, _nothing if leaf.retain else self._unheard)
             self._note_answer(sent.mid)
         return sent.rc == mqtt.MQTT_ERR_SUCCESS
 
     def publish_json(self, leaf: Leaf, message: msgspec.Struct, **arguments: str | int) -> bool:
-        return self.publish(leaf, encode(message), heard=lambda: None, **arguments)
+        return self.publish(leaf, encode(message), heard=_nothing, **arguments)
 
     def run(self, stop: threading.Event) -> None:
         failures = 0
@@ -310,11 +313,12 @@ class Connection:
 
     def _note_answer(self, mid: int) -> None:
         """Called by whoever publishes and by whoever hears the broker's answer, in either order; acts once."""
-        if mid in self._answers and (heard := self._passing.pop(mid, None)) is not None:
+        if mid in self._answers and (told := self._passing.pop(mid, None)) is not None:
+            heard, unheard = told
             if self._answers.pop(mid):
                 heard()
             else:
-                self._unheard()
+                unheard()
 
     def _break(self, reason: str) -> None:
         self._reason = self._reason or reason

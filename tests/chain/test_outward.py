@@ -21,7 +21,7 @@ def proxied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TinyPro
     """A proxy that the environment names, on a machine on which loopback is not spared."""
     monkeypatch.setattr(outward, "_is_loopback", lambda _host: False)
     with TinyProxy(tmp_path) as proxy:
-        for name in ("HTTPS_PROXY", "HTTP_PROXY"):
+        for name in ("https_proxy", "http_proxy"):
             monkeypatch.setenv(name, proxy.url())
         yield proxy
 
@@ -47,7 +47,7 @@ def test_bytes_go_both_ways_through_the_proxy(proxied: TinyProxy, listening: soc
 def test_a_wrong_password_is_told_without_telling_it(
     proxied: TinyProxy, listening: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", proxied.url("wrong-password"))
+    monkeypatch.setenv("https_proxy", proxied.url("wrong-password"))
     with pytest.raises(OSError, match=r"401|407") as raised:
         outward.connect(*listening.getsockname(), 5)
     assert proxied.url().rpartition("@")[2] in str(raised.value)
@@ -71,7 +71,7 @@ def test_what_is_no_proxy_is_an_error(answer: bytes, listening: socket.socket, m
             there.sendall(answer)
 
     threading.Thread(target=serve, daemon=True).start()
-    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{listening.getsockname()[1]}")
+    monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{listening.getsockname()[1]}")
     with pytest.raises(OSError, match="the proxy http://127"):
         outward.connect("hub.example", 443, 5)
 
@@ -107,8 +107,8 @@ def test_a_node_over_plain_http_is_asked_through_the_proxy(proxied: TinyProxy) -
     ],
 )
 def test_who_is_asked(host: str, not_proxied: str, is_asked: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
-    monkeypatch.setenv("NO_PROXY", not_proxied)
+    monkeypatch.setenv("https_proxy", "http://proxy.example:3128")
+    monkeypatch.setenv("no_proxy", not_proxied)
     assert (outward.proxy_for(host) is not None) is is_asked
 
 

@@ -20,7 +20,7 @@ def test_a_device_enrols_and_is_heard_through_the_proxy(
 ) -> None:
     monkeypatch.setattr(outward, "_is_loopback", lambda _host: False)
     with TinyProxy(tmp_path) as proxy:
-        monkeypatch.setenv("HTTPS_PROXY", proxy.url())
+        monkeypatch.setenv("https_proxy", proxy.url())
         line = make_line(fleet, Settings(home=home), events)
         line.recorder.record()
         line.start()
@@ -38,7 +38,7 @@ def test_a_proxy_that_refuses_is_the_reason_that_is_told(
 ) -> None:
     monkeypatch.setattr(outward, "_is_loopback", lambda _host: False)
     with TinyProxy(tmp_path) as proxy:
-        monkeypatch.setenv("HTTPS_PROXY", proxy.url("wrong-password"))
+        monkeypatch.setenv("https_proxy", proxy.url("wrong-password"))
         with pytest.raises(Unavailable, match=r"401|407") as raised:
             make_line(fleet, Settings(home=home), events)
         assert raised.value.code == "unreachable" and "wrong-password" not in raised.value.message
