@@ -30,7 +30,7 @@ test: $(READY) engines fuzzer  ## lint, then every test, slow lanes included
 	@tools/setup/packages mosquitto chromium faketime tinyproxy-bin libatomic1 mtools dosfstools xz-utils postgresql iproute2 \
 	  swtpm swtpm-tools tpm2-tools sbsigntool containerd runc containernetworking-plugins busybox-static nftables
 	@$(MAKE) --no-print-directory lint
-	$(BIN)/pytest -m "not image and not driver" --durations=10
+	$(BIN)/pytest -m "not image and not driver" -rs --durations=10
 
 test-fast: $(READY)  ## the tests that take seconds
 	@tools/setup/packages mosquitto faketime tinyproxy-bin mtools dosfstools xz-utils postgresql swtpm swtpm-tools tpm2-tools sbsigntool
@@ -64,7 +64,7 @@ image: $(READY) image-tools  ## build an image to flash, build/image/dccn-PROFIL
 
 image-test: $(READY) image-tools  ## build the test image and boot it in an emulator
 	@tools/setup/packages mosquitto chromium qemu-system-x86 qemu-utils ovmf swtpm swtpm-tools tpm2-tools
-	$(BIN)/pytest -m "image and not kubernetes and not acceptance" --durations=0 -rP $(ARGS)
+	$(BIN)/pytest -m "image and not kubernetes and not acceptance" --durations=0 -rsP $(ARGS)
 
 pod-test: $(READY) image-tools engines  ## boot an image with Kubernetes in it and run a pod there; twenty minutes
 	@tools/setup/packages qemu-system-x86 qemu-utils ovmf busybox-static iproute2

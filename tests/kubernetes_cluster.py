@@ -18,6 +18,7 @@ import yaml
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from appliance.agent.workloads import node
 from appliance.agent.workloads.cluster import Cluster
 from appliance.image import oci
 from chain import lifeline
@@ -33,6 +34,10 @@ PODS = "10.42.7"
 CABLE = "198.18.7"
 NODE_PROGRAMS = ("containerd", "runc", "ip", "nsenter", "/usr/lib/cni/bridge")
 TOKEN = "token-of-the-test"
+# Generous, because a machine that runs other tests beside is slow; a program that has ended is told at once.
+START_S = 180
+NODE_S, NODE_TRIES = 60, 3
+LAST_LINES = 15
 
 
 def why_not() -> str | None:
@@ -48,6 +53,10 @@ def why_no_node() -> str | None:
     return f"missing: {', '.join(missing)}: make engines" if missing else None
 
 
+class NoNode(Exception):
+    """No kubelet gets its node ready on this machine; the text is what it said last."""
+
+
 class ControlPlane:
     """Use as a context manager. `kubeconfig` is the administrator's; the server listens on `host`."""
 
@@ -55,6 +64,7 @@ class ControlPlane:
         self.folder, self.host = folder, host
         self.kubeconfig = folder / "kubeconfig"
         self._stack = ExitStack()
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
         etcd, peers, self.port, controllers, scheduler = free_ports(5)
         self._etcd, self._peers = f"http://127.0.0.1:{etcd}", f"http://127.0.0.1:{peers}"
         self._controllers, self._scheduler = controllers, scheduler
@@ -70,12 +80,32 @@ class ControlPlane:
     def __exit__(self, *details: object) -> None:
         self._stack.close()
 
-    def run(self, program: str, *flags: str, within: tuple[str, ...] = ()) -> subprocess.Popen[bytes]:
+    def run(self, program: str, *flags: str, within: tuple[str, ...] = ()) -> None:
         """One of the programs, with its log beside the others; it ends with the cluster."""
-        log = self._stack.enter_context((self.folder / f"{program}.log").open("wb"))
-        process = lifeline.spawn([*within, kubernetes.binary(), program, *flags], stdout=log, stderr=log)
-        self._stack.callback(lifeline.stop, process, 5.0)
-        return process
+        self._spawn(program, [*within, kubernetes.binary(), program, *flags])
+
+    def wait_for(self, condition: Callable[[], object]) -> None:
+        """Until a condition is true; when it never is, or a program has ended, the error is what all said last."""
+        try:
+            wait_until(lambda: self._ended() or condition(), START_S)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self._last_words()}") from None
+        if self._ended():
+            raise AssertionError(f"these ended: {', '.join(self._ended())}\n{self._last_words()}")
+
+    def _ended(self) -> list[str]:
+        return [name for name, process in self._running.items() if process.poll() is not None]
+
+    def _last_words(self) -> str:
+        return "\n".join("\n".join([f"--- {name}", *self._log(name)[-LAST_LINES:]]) for name in self._running)
+
+    def _log(self, name: str) -> list[str]:
+        return (self.folder / f"{name}.log").read_text(errors="replace").splitlines()
+
+    def _spawn(self, name: str, argv: list[str | Path]) -> None:
+        log = self._stack.enter_context((self.folder / f"{name}.log").open("ab"))
+        self._running[name] = lifeline.spawn(argv, stdout=log, stderr=log, env=_without_proxies())
+        self._stack.callback(lifeline.stop, self._running[name], 5.0)
 
     def _start(self) -> None:
         folder = self.folder
@@ -114,10 +144,10 @@ class ControlPlane:
             f"--service-account-key-file={folder / 'accounts.pub'}",
             f"--service-account-signing-key-file={folder / 'accounts.key'}",
         )
-        wait_until(lambda: (folder / "certificates/apiserver.crt").is_file(), 60)
+        self.wait_for(lambda: (folder / "certificates/apiserver.crt").is_file())
         self.kubeconfig.write_text(self._kubeconfig())
         # The controllers give up when the server is not wholly ready within ten seconds of their start.
-        wait_until(lambda: Cluster(self.kubeconfig).get("/readyz"), 90)
+        self.wait_for(lambda: Cluster(self.kubeconfig).get("/readyz"))
         self.run(
             "kube-controller-manager",
             f"--kubeconfig={self.kubeconfig}",
@@ -150,7 +180,7 @@ class ControlPlane:
 
 
 class OneNodeCluster(ControlPlane):
-    """A control plane and one node that really runs pods; the node's name is `box`."""
+    """A control plane and one node that really runs pods; the node's name is `box`. Raises NoNode on entry."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder, f"{CABLE}.1")
@@ -160,7 +190,21 @@ class OneNodeCluster(ControlPlane):
         self._plug()
         super()._start()
         self._containerd()
-        self._kubelet()
+        # A kubelet that ends, or waits for ever, is started again, as systemd does it.
+        for _ in range(NODE_TRIES):
+            self._kubelet()
+            if self._node_is_ready():
+                return
+            lifeline.stop(self._running["kubelet"])
+        raise NoNode(self._log("kubelet")[-1])
+
+    def _node_is_ready(self) -> bool:
+        """Whether it is so before its time is over or its kubelet ends."""
+        kubelet, cluster = self._running["kubelet"], Cluster(self.kubeconfig)
+        with suppress(AssertionError):
+            wait_until(lambda: kubelet.poll() is not None or node.node_ready(cluster).is_ready, NODE_S)
+            return kubelet.poll() is None
+        return False
 
     def _plug(self) -> None:
         """A namespace for the node, with one cable to the API server."""
@@ -204,13 +248,9 @@ conf_dir = "{networks}"
 """
         )
         self._stack.callback(self._unmount)
-        log = self._stack.enter_context((folder / "containerd.log").open("wb"))
-        process = lifeline.spawn(
-            [*self._inside, "containerd", "-c", folder / "containerd.toml"], stdout=log, stderr=log
-        )
-        self._stack.callback(lifeline.stop, process, 5.0)
+        self._spawn("containerd", [*self._inside, "containerd", "-c", folder / "containerd.toml"])
         self._stack.callback(self._take_away_pods)
-        wait_until(Path(self._socket).exists, 30)
+        self.wait_for(Path(self._socket).exists)
         for reference, command in ((IMAGE, ["/bin/sleep", "3600"]), (PAUSE, ["/bin/sleep", "1000000"])):
             links = {f"bin/{name}": "busybox" for name in ("sh", "sleep", "true", "false", "cat", "wget", "httpd")}
             packed = folder / "image.tar"
@@ -300,6 +340,11 @@ def wait_until(condition: Callable[[], object], timeout_s: float) -> None:
             last = error
         time.sleep(0.1)
     raise AssertionError(f"not within {timeout_s} s; last answer: {last}")
+
+
+def _without_proxies() -> dict[str, str]:
+    """The programs speak with each other alone, by addresses that no proxy of this machine reaches."""
+    return {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
 
 
 def ip(*words: str) -> None:

@@ -12,7 +12,7 @@ from typing import Final
 
 from appliance.agent.updates import boot_entries
 from appliance.boots import records
-from appliance.boots.checks import Machine
+from appliance.boots.checks import NODE_NOT_READY, Machine
 from appliance.boots.fallback import find
 from appliance.boots.loader import Loader
 from appliance.boots.panics import last_panic
@@ -21,6 +21,8 @@ from appliance.boots.small_files import text
 from chain.errors import DccnError
 
 DEADLINE_S: Final = 240.0
+STARTING_S: Final = 900.0
+"""As long as nothing is wrong but that k3s still starts: it unpacks its images first, minutes on a slow disk."""
 SETTLED_S: Final = 5.0
 """All checks must hold for this long: a service that starts and falls over again is not up."""
 LOOK_EVERY_S: Final = 1.0
@@ -97,9 +99,14 @@ class Assessment:
             well_since = None if faults else now if well_since is None else well_since
             if well_since is not None and now - well_since >= SETTLED_S:
                 return []
-            if now - begun >= self.deadline_s:
-                return faults or [f"the checks held for less than {SETTLED_S:.0f} s"]
+            if faults and now - begun >= self._deadline_s(faults):
+                return faults
             self.sleep(LOOK_EVERY_S)
+
+    def _deadline_s(self, faults: list[str]) -> float:
+        if faults == [NODE_NOT_READY] and self.machine.kubernetes_is_starting():
+            return max(self.deadline_s, STARTING_S)
+        return self.deadline_s
 
     def _keep_messages(self, boot: Boot) -> str | None:
         """The journal's last lines, beside the record: the journal itself may be cut off by what is wrong."""

@@ -27,6 +27,7 @@ OURS: Final = (
     "systemd-journald.", "systemd-udevd.", "systemd-repart.",
 )  # fmt: skip
 """Beginnings of the names of units without which the machine does not do its work."""
+NODE_NOT_READY: Final = "k3s: the node is not ready"
 OWN_UNIT: Final = "dccn-healthy.service"
 NVIDIA: Final = "0x10de"
 DISPLAY_CLASS: Final = "0x03"
@@ -83,6 +84,11 @@ class Machine:
     def hub_is_reached(self) -> bool:
         return bool(self._status().get("connected"))
 
+    def kubernetes_is_starting(self) -> bool:
+        """Whether k3s still is at its first start in this boot: after a crash it is not waited for any longer."""
+        status, output = self.run(["systemctl", "show", "k3s.service", "--property=SubState,NRestarts"])
+        return not status and set(output.split()) == {"SubState=start", "NRestarts=0"}
+
     def _data(self) -> Iterator[str]:
         path = self.root / DATA
         if not os.path.ismount(path) and self.root == Path("/"):
@@ -122,7 +128,7 @@ class Machine:
         query = "jsonpath={.items[*].status.conditions[?(@.type=='Ready')].status}"
         status, output = self.run(["k3s", "kubectl", "get", "nodes", "-o", query])
         if status or "True" not in output.split():
-            yield "k3s: the node is not ready"
+            yield NODE_NOT_READY
 
     def _gpus(self) -> Iterator[str]:
         """A card that was taken out is not missed; one that is there and not driven is."""

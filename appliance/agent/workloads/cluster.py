@@ -40,7 +40,11 @@ class Cluster:
         if not kubeconfig.is_file():
             raise Unavailable("cluster_unreachable", f"there is no {kubeconfig}")
         try:
-            self._client = config.new_client_from_config(str(kubeconfig))
+            settings = client.Configuration()
+            # The server is on this machine: a proxy in the environment is for the world outside.
+            settings.proxy = None
+            config.load_kube_config(str(kubeconfig), client_configuration=settings, persist_config=False)
+            self._client = client.ApiClient(settings)
         except Exception as error:  # the client's parser lets through whatever YAML and base64 raise
             raise Unavailable("cluster_unreachable", f"{kubeconfig} is no kubeconfig: {error}") from error
         # A server that is away is told to the caller at once; it knows better when to ask again.

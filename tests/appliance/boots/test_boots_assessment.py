@@ -32,6 +32,7 @@ class Box:
         self.second = 0.0
         self.failed_units = ""
         self.kubernetes = (127, "")
+        self.k3s_state = "SubState=running\nNRestarts=0\n"
         self.broker = False
         for folder in ("efi/EFI/Linux", "sys/firmware/efi/efivars", "var/lib/dccn", "usr/lib", "proc/sys/kernel/random",
                        "run/dccn", "run/dccn-face", "proc/77", "var/lib/dccn-agent"):  # fmt: skip
@@ -67,6 +68,8 @@ class Box:
                 return 0, self.failed_units
             case "systemctl", "is-enabled":
                 return (0, "enabled\n") if self.kubernetes[0] != 127 else (1, "")
+            case "systemctl", "show":
+                return 0, self.k3s_state
             case "k3s", _:
                 return self.kubernetes
             case "journalctl", _:
@@ -185,6 +188,41 @@ def test_the_judgement_takes_bounded_time_and_keeps_the_last_messages(box: Box) 
     boot = box.assessment().judge()
     assert 240 <= box.second < 250
     assert boot.log is not None and Path(boot.log).read_text() == "the last words\n"
+
+
+@pytest.mark.parametrize(
+    ("state", "waited_s"),
+    [
+        ("SubState=start\nNRestarts=0\n", 900),
+        ("NRestarts=0\nSubState=start\n", 900),
+        ("SubState=start\nNRestarts=1\n", 240),
+        ("SubState=auto-restart\nNRestarts=1\n", 240),
+        ("SubState=running\nNRestarts=0\n", 240),
+        ("", 240),
+    ],
+)
+def test_the_first_start_of_k3s_and_nothing_else_is_waited_for_longer(box: Box, state: str, waited_s: int) -> None:
+    box.kubernetes, box.k3s_state = (0, "False"), state
+    assert box.assessment().judge().outcome == "unhealthy"
+    assert waited_s <= box.second < waited_s + 10
+    box.second, box.k3s_state = 0.0, "SubState=start\nNRestarts=0\n"
+    _spoil_agent(box)
+    assert box.assessment().judge().reasons == ["agent: it does not run", "k3s: the node is not ready"]
+    assert 240 <= box.second < 250
+
+
+def test_a_node_that_gets_ready_late_makes_a_healthy_system(box: Box) -> None:
+    box.k3s_state = "SubState=start\nNRestarts=0\n"
+    assessment = box.assessment()
+
+    def kubernetes(argv: Sequence[str]) -> tuple[int, str]:
+        box.kubernetes = (0, "True" if box.second > 600 else "False")
+        return box.run(argv)
+
+    box.kubernetes = (0, "False")
+    assessment.machine = Machine(root=box.root, run=kubernetes)
+    assert assessment.judge().reasons == []
+    assert 600 < box.second < 620
 
 
 def test_records_that_a_power_cut_spoilt_are_begun_anew(box: Box) -> None:

@@ -15,7 +15,7 @@ from chain.errors import Unavailable
 from tests.appliance.agent.conftest import Events
 from tests.kubernetes_cluster import IMAGE, wait_until
 
-pytestmark = [pytest.mark.kubernetes, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.kubernetes, pytest.mark.timeout(600)]
 # A shell that ends at once when asked to, and burns a little so that there is something to count.
 WORK = ("/bin/sh", "-c", "trap 'exit 0' TERM; while true; do sleep 0.2; done")
 

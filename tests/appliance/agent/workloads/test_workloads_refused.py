@@ -191,3 +191,13 @@ def test_a_wrong_token_is_no_way_in(control_plane: ControlPlane, tmp_path: Path)
     wrong.write_text(control_plane.kubeconfig.read_text().replace("token-of-the-test", "another"))
     with pytest.raises(Denied, match="Unauthorized"):
         node.node_ready(Cluster(wrong))
+
+
+def test_the_server_is_never_asked_through_a_proxy(
+    control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    assert Cluster(control_plane.kubeconfig).get("/readyz")

@@ -12,6 +12,7 @@ import pytest
 
 from appliance.image import build, profile
 from chain.engines.cometbft.binary import cache
+from tests.appliance.image.boot import lanes
 from tests.appliance.image.boot.fleet import Fleet
 from tests.appliance.releases.office import Office
 
@@ -24,6 +25,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.image)
             item.add_marker(pytest.mark.timeout(1800))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    lanes.skip_when_late()
 
 
 @pytest.fixture(scope="session")
