@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from chain.wallet.settlement import TransactionStatus
     from chain.wire.transactions import Content, Transaction
 
+From = Annotated[str, typer.Argument(metavar="FROM", help="The wallet that signs and pays, by name.")]
+Amount = Annotated[str, typer.Argument(metavar="AMOUNT", help="Decimal ANKR, such as 12.5.")]
 Fee = Annotated[str | None, typer.Option(help="Decimal ANKR. [default: the least that the chain takes]")]
 Timeout = Annotated[float, typer.Option(min=0, max=86_400, help="Seconds to wait for the proof of its end.")]
 Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until a block holds it and its result is proven.")]

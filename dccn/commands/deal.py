@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from dccn.output import Json, emit, hex_bytes
-from dccn.sending import TIMEOUT_S, Fee, Paying, Timeout, Wait
+from dccn.sending import TIMEOUT_S, Amount, Fee, From, Paying, Timeout, Wait
 from dccn.wallets import DEFAULT_NODE, PasswordFile, Rpc, Somebody, TrustedHeader, WalletHome, chain_at
 
 app = typer.Typer(
@@ -15,9 +15,7 @@ app = typer.Typer(
     help="Deals: put ANKR into escrow for work, have what was metered paid, close, and rate.",
 )
 
-From = Annotated[str, typer.Argument(metavar="FROM", help="The wallet that signs and pays the fee, by name.")]
 Deal = Annotated[str, typer.Argument(metavar="DEAL", help="The deal's id, 64 hex digits.")]
-Amount = Annotated[str, typer.Argument(metavar="AMOUNT", help="Decimal ANKR.")]
 
 
 @app.command(name="open")

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from dccn.output import Json, emit
-from dccn.sending import TIMEOUT_S, Fee, Paying, Timeout, Wait
+from dccn.sending import TIMEOUT_S, Amount, Fee, From, Paying, Timeout, Wait
 from dccn.wallets import DEFAULT_NODE, PasswordFile, Rpc, Somebody, TrustedHeader, WalletHome, book_in, chain_at
 
 app = typer.Typer(
@@ -15,7 +15,6 @@ app = typer.Typer(
     help="An account of several members: one may spend up to a daily limit, above it a threshold must agree.",
 )
 
-From = Annotated[str, typer.Argument(metavar="FROM", help="The wallet that signs and pays the fee, by name.")]
 Account = Annotated[str, typer.Argument(metavar="ACCOUNT", help="The address of the multisig account.")]
 
 
@@ -49,7 +48,7 @@ def spend(
     sender: From,
     account: Account,
     to: Somebody,
-    amount: Annotated[str, typer.Argument(metavar="AMOUNT", help="Decimal ANKR.")],
+    amount: Amount,
     fee: Fee = None,
     wait: Wait = True,
     timeout: Timeout = TIMEOUT_S,

@@ -9,7 +9,20 @@ import typer
 
 from chain.errors import Malformed, Refused
 from dccn.output import Json, emit, hex_bytes, note, read_input, read_json
-from dccn.sending import POLL_S, TIMEOUT_S, Fee, Paying, Timeout, Wait, finish, report, sign_and_send, told
+from dccn.sending import (
+    POLL_S,
+    TIMEOUT_S,
+    Amount,
+    Fee,
+    From,
+    Paying,
+    Timeout,
+    Wait,
+    finish,
+    report,
+    sign_and_send,
+    told,
+)
 from dccn.wallets import (
     DEFAULT_NODE,
     PasswordFile,
@@ -31,8 +44,6 @@ app = typer.Typer(
     help="Send ANKR, and follow a transaction until its end is proven. Sign elsewhere with prepare, sign, broadcast.",
 )
 
-From = Annotated[str, typer.Argument(metavar="FROM", help="The wallet that pays, by name.")]
-Amount = Annotated[str, typer.Argument(metavar="AMOUNT", help="Decimal ANKR, such as 12.5.")]
 Hash = Annotated[str, typer.Argument(metavar="HASH", help="64 hex digits.")]
 
 

@@ -18,15 +18,13 @@ from dccn.operating import (
     standing_text,
 )
 from dccn.output import Json, emit, note
-from dccn.sending import TIMEOUT_S, Fee, Timeout
+from dccn.sending import TIMEOUT_S, Amount, Fee, Timeout
 from dccn.wallets import DEFAULT_NODE, PasswordFile, Rpc, TrustedHeader, WalletHome, book_in, chain_at
 
 app = typer.Typer(
     no_args_is_help=True,
     help="Bond, unbond, change keys, leave jail, see what is lacking for a seat. The node's own account signs.",
 )
-
-Amount = Annotated[str, typer.Argument(metavar="AMOUNT", help="Decimal ANKR.")]
 
 
 @app.command()

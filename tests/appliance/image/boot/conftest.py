@@ -20,11 +20,13 @@ EPOCH_S = 1_767_225_600
 NEEDED = ("qemu-system-x86_64", "mmdebstrap", "mkfs.erofs", "mcopy", "ip")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.image)
-            item.add_marker(pytest.mark.timeout(1800))
+    ours = [item for item in items if Path(__file__).parent in item.path.parents]
+    for item in ours:
+        item.add_marker(pytest.mark.image)
+        item.add_marker(pytest.mark.timeout(1800))
+    items[:] = [item for item in items if item not in ours] + sorted(ours, key=lanes.place)
 
 
 @pytest.hookimpl(tryfirst=True)
