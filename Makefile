@@ -66,7 +66,7 @@ image-test: $(READY) image-tools  ## build the test image and boot it in an emul
 	@tools/setup/packages mosquitto chromium qemu-system-x86 qemu-utils ovmf swtpm swtpm-tools tpm2-tools
 	$(BIN)/pytest -m "image and not kubernetes and not acceptance" --durations=0 -rsP $(ARGS)
 
-pod-test: $(READY) image-tools engines  ## boot an image with Kubernetes in it and run a pod there; twenty minutes
+pod-test: $(READY) image-tools engines  ## boot an image with Kubernetes in it and run a pod there; minutes
 	@tools/setup/packages qemu-system-x86 qemu-utils ovmf busybox-static iproute2
 	$(BIN)/pytest -m "image and kubernetes" --durations=10 -rP $(ARGS)
 

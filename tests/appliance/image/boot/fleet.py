@@ -74,6 +74,16 @@ class Fleet:
         found: dict[str, Any] = self._ask("GET", f"/api/devices/{device}")
         return found
 
+    def problems(self, device: str) -> list[dict[str, Any]]:
+        """What the machine's doctor told of it."""
+        found: list[dict[str, Any]] = self._ask("GET", f"/api/devices/{device}/problems")
+        return found
+
+    def acceptances(self, device: str) -> list[dict[str, Any]]:
+        """The reports of its hardware tests."""
+        found: list[dict[str, Any]] = self._ask("GET", f"/api/devices/{device}/acceptances")
+        return found
+
     def notices(self) -> list[dict[str, Any]]:
         """What devices told, the newest first."""
         return [each["event"] for each in self._ask("GET", "/api/events?limit=500") if "level" in each["event"]]

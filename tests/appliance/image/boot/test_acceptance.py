@@ -20,6 +20,7 @@ from tests import swtpm
 from tests.appliance.image.boot.conftest import EPOCH_S, NEEDED
 from tests.appliance.image.boot.fleet import Fleet
 from tests.appliance.image.boot.machine import Machine
+from tests.kubernetes_cluster import wait_until
 
 pytestmark = pytest.mark.acceptance
 BOOT_S, TESTS_S, STEP_S, DOCTOR_S = 600, 900, 300, 600
@@ -74,16 +75,18 @@ def test_a_machine_is_tested_and_treated_and_the_hub_has_the_signed_report_and_t
     ):
         configure(machine.disk, compose({"hub": {"url": fleet.hub_url, "ca_pin": fleet.ca_pin}}))
         machine.switch_on()
-        claimed = fleet.claim(machine.event("claim_code", BOOT_S)["code"])
+        device = fleet.claim(machine.event("claim_code", BOOT_S)["code"])["device"]
         told = machine.event("acceptance_report", TESTS_S)
         assert [each.partition(":")[0] for each in told["failures"]] == [LACKING], told["failures"]
         assert machine.event("acceptance_delivered", STEP_S)["failed"] == 1
         tried = machine.event("repair_tried", DOCTOR_S)
         assert (tried["kind"], tried["repair"], tried["outcome"]) == ("clock_unsynchronised", "set-clock", "done")
-    (problem,) = fleet._ask("GET", f"/api/devices/{claimed['device']}/problems")
+        # The machine prints what was tried before it tells the hub.
+        wait_until(lambda: fleet.problems(device)[0]["attempts"], STEP_S)
+    (problem,) = fleet.problems(device)
     assert problem["kind"] == "clock_unsynchronised"
     assert problem["attempts"][0]["repair"] == "set-clock"
-    (report,) = fleet._ask("GET", f"/api/devices/{claimed['device']}/acceptances")
+    (report,) = fleet.acceptances(device)
     assert (report["profile"], report["level"], report["is_passed"]) == ("qemu", "quick", False)
     outcomes = {each["test"]: each["outcome"] for each in report["results"]}
     wanted = {f"{suite}.{name}": "passed" for suite, name in SEEN.items()}
