@@ -16,6 +16,7 @@ WIPED = CONFIG.with_name(mark.DONE)
 """What the last factory reset left: the agent makes it known to the hub that asked."""
 MACHINE_ID = Path("etc/machine-id")
 NAME = Path("proc/sys/kernel/hostname")
+PUBLIC_FOLDER_MODE = 0o755
 
 
 def main(root: Path = Path("/")) -> int:
@@ -24,6 +25,9 @@ def main(root: Path = Path("/")) -> int:
     for name, text in render.files(settings).items():
         path = root / "run" / name
         secret = name.startswith(("dccn/", "wpa_supplicant/")) and name != render.PROBLEMS
+        if not secret:
+            # systemd's network and time services read theirs as accounts of their own.
+            path.parent.mkdir(mode=PUBLIC_FOLDER_MODE, parents=True, exist_ok=True)
         files.replace(path, text.encode(), mode=files.PRIVATE_MODE if secret else files.PUBLIC_MODE)
     wiped = read_file(root / WIPED)
     if wiped is not None:

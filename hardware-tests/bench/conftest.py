@@ -21,8 +21,10 @@ class Bench:
 
     def event(self, name, timeout_s=BOOT_S):
         """The next event of this name that the machine prints, as the JSON that it is."""
-        _index, _before, match, _after = self.console.expect(rf'\{{"event": "{name}"[^\r\n]*\}}', timeout=timeout_s)
-        return json.loads(match.group().decode("utf-8", "replace"))
+        # To the line's end: half a line that ends in a brace is no event yet.
+        pattern = rf'(\{{"event": "{name}"[^\r\n]*\}})\s*[\r\n]'
+        _index, _before, match, _after = self.console.expect(pattern, timeout=timeout_s)
+        return json.loads(match.group(1).decode("utf-8", "replace"))
 
 
 @pytest.fixture

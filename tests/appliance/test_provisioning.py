@@ -96,6 +96,19 @@ def test_a_boot_writes_secrets_for_root_alone_and_names_the_machine(tmp_path: Pa
     assert provision.main(tmp_path) == 0 and (tmp_path / "run/dccn/agent.toml").read_text() == "[agent]\n"
 
 
+def test_what_systemds_services_read_as_accounts_of_their_own_is_open_to_them(tmp_path: Path) -> None:
+    for folder in ("run/dccn/config", "etc", "proc/sys/kernel"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "run/dccn/config/dccn.toml").write_bytes(GOOD)
+    provision.main(tmp_path)
+    read = [path for path in (tmp_path / "run/systemd").rglob("*") if path.is_file()]
+    assert {path.parent.name for path in read} == {"network", "timesyncd.conf.d"}
+    for path in read:
+        assert path.stat().st_mode & 0o004, path
+        for folder in (path.parent, path.parent.parent):
+            assert folder.stat().st_mode & 0o005 == 0o005, folder
+
+
 def test_the_owners_proxy_is_what_systemd_and_the_programs_read(tmp_path: Path) -> None:
     """`systemd-run`'s own reader of such files is not at hand everywhere; its rules for double quotes are a shell's."""
     url = 'http://box:p"a$s\\s@proxy.example:3128'

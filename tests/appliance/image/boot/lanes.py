@@ -12,7 +12,16 @@ LONG = pytest.mark.skipif(not IS_LONG, reason="takes minutes more: DCCN_LONG_LAN
 END_S = float(os.environ.get("DCCN_LANES_END", "inf"))
 """The Unix time after which no test begins, because whoever runs them would cut the last one short."""
 
-ORDER = ("boot_first", "update_fall_back", "tpm", "factory_reset", "secure_boot", "boot_hostile", "boot_order")
+ORDER = (
+    "boot_first",
+    "update_fall_back",
+    "tpm",
+    "factory_reset",
+    "secure_boot",
+    "boot_network",
+    "boot_hostile",
+    "boot_order",
+)
 """What matters most begins first. The power cuts, which are not named here, take longest and come last."""
 
 

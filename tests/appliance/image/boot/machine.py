@@ -36,8 +36,8 @@ class Machine:
     """One machine with its disk in `folder`; it can be switched on again and again. Use as a context manager.
 
     `devices` are further words for QEMU; `firmware` and `variables` other files of OVMF than the plain ones. Its page
-    answers at `page_port` of the loopback `within` which it runs, 0 for nowhere. `log`, if set before switching on,
-    gets every write to the disk (see `write_log`).
+    answers at `page_port` of the loopback `within` which it runs, 0 for nowhere; `address` is its own, if not by DHCP.
+    `log`, if set before switching on, gets every write to the disk (see `write_log`).
     """
 
     def __init__(
@@ -49,6 +49,7 @@ class Machine:
         devices: Sequence[str] = (),
         disk_bytes: int = DISK_BYTES,
         page_port: int = 0,
+        address: str = "",
         firmware: Path = FIRMWARE / "OVMF_CODE_4M.fd",
         variables: Path = FIRMWARE / "OVMF_VARS_4M.fd",
     ) -> None:
@@ -57,7 +58,7 @@ class Machine:
         self.log: Path | None = None
         self._within = within
         self._devices = devices
-        self._network = "user,id=net" + (f",hostfwd=tcp:127.0.0.1:{page_port}-:80" if page_port else "")
+        self._network = "user,id=net" + (f",hostfwd=tcp:127.0.0.1:{page_port}-{address}:80" if page_port else "")
         self._firmware = firmware
         self._process: subprocess.Popen[bytes] | None = None
         self._lines: list[str] = []
