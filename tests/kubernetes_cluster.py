@@ -9,7 +9,6 @@ import json
 import os
 import shutil
 import subprocess
-import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -22,8 +21,8 @@ from appliance.agent.workloads import node
 from appliance.agent.workloads.cluster import Cluster
 from appliance.image import oci
 from chain import lifeline
-from chain.errors import DccnError
 from tests.chain.engines.cometbft.network import free_ports
+from tests.waiting import wait_until
 from tools.engines import kubernetes
 
 IMAGE = "localhost/busybox:1"
@@ -327,19 +326,6 @@ conf_dir = "{networks}"
             if "/kubepods" in folder:
                 with suppress(OSError):
                     Path(folder).rmdir()
-
-
-def wait_until(condition: Callable[[], object], timeout_s: float) -> None:
-    """Until a condition about other processes is true; asking is the only event they give."""
-    deadline, last = time.monotonic() + timeout_s, None
-    while time.monotonic() < deadline:
-        try:
-            if condition():
-                return
-        except DccnError as error:
-            last = error
-        time.sleep(0.1)
-    raise AssertionError(f"not within {timeout_s} s; last answer: {last}")
 
 
 def _without_proxies() -> dict[str, str]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,6 +20,7 @@ from fleet.protocol.attestation import ATTESTED_FOR_MS
 from tests import swtpm
 from tests.attesting import RECORD_KEY, AttestingHub, machine
 from tests.measured_boot import VARIABLE, boot_of, some_image, uefi_variable
+from tests.waiting import wait_until
 
 IMAGE = some_image()
 
@@ -182,11 +181,11 @@ def test_a_new_record_key_is_quoted_at_once(tcti: str, home: Path, attesting: At
     stop = threading.Event()
     thread = threading.Thread(target=box.attestation.run, args=(stop,), daemon=True)
     thread.start()
-    wait_until(lambda: len(box.judged) == 1)
+    wait_until(lambda: len(box.judged) == 1, 60)
     box.attestation.wake()  # nothing new: no second quote
     keys.append(b"2" * 32)
     box.attestation.wake()
-    wait_until(lambda: len(box.judged) == 2)
+    wait_until(lambda: len(box.judged) == 2, 60)
     stop.set()
     box.attestation.wake()
     thread.join(10)
@@ -194,10 +193,3 @@ def test_a_new_record_key_is_quoted_at_once(tcti: str, home: Path, attesting: At
     with attesting.hub.desk.store.read() as connection:
         (vouched,) = connection.exec_driver_sql("SELECT record_key FROM attestations").one()
     assert vouched == record_key_id(keys[-1])
-
-
-def wait_until(met: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + 60
-    while not met():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.02)

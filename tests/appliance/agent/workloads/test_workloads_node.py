@@ -13,7 +13,8 @@ from appliance.agent.workloads.deployment import Workload
 from appliance.agent.workloads.loads import LeasedPods, loads
 from chain.errors import Unavailable
 from tests.appliance.agent.conftest import Events
-from tests.kubernetes_cluster import IMAGE, wait_until
+from tests.kubernetes_cluster import IMAGE
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.timeout(600)]
 # A shell that ends at once when asked to, and burns a little so that there is something to count.

@@ -14,7 +14,8 @@ from appliance.agent.workloads import deployment, node
 from appliance.agent.workloads.cluster import Cluster, Denied
 from appliance.agent.workloads.deployment import Workload
 from chain.errors import Malformed, Refused, Unavailable
-from tests.kubernetes_cluster import ControlPlane, wait_until
+from tests.kubernetes_cluster import ControlPlane
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.timeout(180)]
 IMAGE = "localhost/anything:1"

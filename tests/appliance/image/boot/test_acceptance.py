@@ -20,7 +20,7 @@ from tests import swtpm
 from tests.appliance.image.boot.conftest import EPOCH_S, NEEDED
 from tests.appliance.image.boot.fleet import Fleet
 from tests.appliance.image.boot.machine import Machine
-from tests.kubernetes_cluster import wait_until
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.acceptance
 BOOT_S, TESTS_S, STEP_S, DOCTOR_S = 600, 900, 300, 600

@@ -10,14 +10,13 @@ from chain.lifeline import spawn, stop
 from tests.appliance.image.boot import time_server
 from tests.appliance.image.boot.fleet import Fleet
 from tests.appliance.image.boot.machine import Machine
-from tests.kubernetes_cluster import wait_until
+from tests.waiting import wait_until
 
 BOOT_S, STEP_S = 400, 300
 PAGE_PORT = 8091
 # QEMU's network: 10.0.2.2 is its router and this side's loopback, 10.0.2.15 what DHCP would have given.
 ADDRESS, ROUTER = "10.0.2.77", "10.0.2.2"
 NAME = "box-in-the-attic"
-AGREES_S = 30
 
 
 def test_a_machine_with_a_fixed_address_sets_its_clock_by_the_owners_time_server(
@@ -38,11 +37,8 @@ def test_a_machine_with_a_fixed_address_sets_its_clock_by_the_owners_time_server
             shown = machine.event("claim_code", BOOT_S)
             wait_until(lambda: shown["code"] in fleet.page(PAGE_PORT), STEP_S)
             assert NAME in fleet.page(PAGE_PORT)
-            wait_until(lambda: "asked" in asked.read_text(), STEP_S)
-            fleet.claim(shown["code"])
-            accepted = machine.event("record_accepted", STEP_S)
-            off_s = (accepted["time_ms"] - accepted["hub_time_ms"]) / 1000
-            assert abs(off_s) < AGREES_S
+            machine.until(lambda lines: "NTPSynchronized=yes" in "".join(lines) or None, STEP_S, "synchronised clock")
+            assert "asked" in asked.read_text()
         finally:
             stop(server)
-    print(f"a fixed address and a time server: the clock is off by {off_s:.1f} s")
+    print("a fixed address, and a time server that was asked:", asked.read_text().split())
