@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import time
 
 import pytest
 
@@ -21,10 +23,14 @@ class Bench:
 
     def event(self, name, timeout_s=BOOT_S):
         """The next event of this name that the machine prints, as the JSON that it is."""
-        # To the line's end: half a line that ends in a brace is no event yet.
-        pattern = rf'(\{{"event": "{name}"[^\r\n]*\}})\s*[\r\n]'
-        _index, _before, match, _after = self.console.expect(pattern, timeout=timeout_s)
-        return json.loads(match.group(1).decode("utf-8", "replace"))
+        # To the line's end, since half a line is no event yet; what the kernel wrote into the line is not the event's.
+        pattern = rf'(\{{"event": "{name}"[^\r\n]*)[\r\n]'
+        deadline = time.monotonic() + timeout_s
+        while True:
+            left_s = max(deadline - time.monotonic(), 0)
+            _index, _before, match, _after = self.console.expect(pattern, timeout=left_s)
+            with contextlib.suppress(json.JSONDecodeError):
+                return json.JSONDecoder().raw_decode(match.group(1).decode("utf-8", "replace"))[0]
 
 
 @pytest.fixture
