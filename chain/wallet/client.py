@@ -300,7 +300,13 @@ class ChainClient:
 
     def wait(self, signed: Transaction, timeout_s: float = 60.0) -> TransactionStatus:
         """Until the transaction's end is proven, broadcasting again on the way; state "waiting" after `timeout_s`."""
-        return settlement.wait(self, signed, timeout_s, self._pacing, self._now_s, self._sleep_s)
+
+        def nonce_at(account: bytes) -> tuple[int, int]:
+            found = self.account(account)
+            return found.value.nonce, found.height
+
+        pacing = self._pacing
+        return settlement.wait(self.rpc, self.light, nonce_at, signed, timeout_s, pacing, self._now_s, self._sleep_s)
 
     def close(self) -> None:
         self.rpc.close()

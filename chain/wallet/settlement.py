@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from chain.crypto.address import address
 from chain.errors import REGISTRY, DccnError, Refused, Unavailable
@@ -14,10 +14,10 @@ from chain.light.rpc import RpcClient
 from chain.wire.amounts import format_ankr
 from chain.wire.transactions import Transaction, decode
 
-if TYPE_CHECKING:
-    from chain.wallet.client import ChainClient
-
 State = Literal["unknown", "included", "committed", "failed", "expired", "replaced", "waiting"]
+
+NonceAt = Callable[[bytes], tuple[int, int]]
+"""An account's next nonce, and the height at which it is proven."""
 
 _NAMES = {code.number: name for name, code in REGISTRY.items()}
 
@@ -101,7 +101,9 @@ def status(rpc: RpcClient, light: LightClient, tx_hash: bytes) -> TransactionSta
 
 
 def wait(
-    client: ChainClient,
+    rpc: RpcClient,
+    light: LightClient,
+    nonce_at: NonceAt,
     signed: Transaction,
     timeout_s: float,
     pacing: Pacing,
@@ -110,34 +112,34 @@ def wait(
 ) -> TransactionStatus:
     start = sent = now_s()
     while True:
-        found = _end_of(client, signed)
+        found = _end_of(rpc, light, nonce_at, signed)
         if found.final:
             return found
         if now_s() - start >= timeout_s:
             return found if found.state == "included" else TransactionStatus(found.hash, "waiting")
         if found.state == "unknown" and now_s() - sent >= pacing.resend_s:
             sent = now_s()
-            _send_again(client, signed)
+            _send_again(rpc, light, signed)
         sleep_s(pacing.poll_s)
 
 
-def _end_of(client: ChainClient, signed: Transaction) -> TransactionStatus:
+def _end_of(rpc: RpcClient, light: LightClient, nonce_at: NonceAt, signed: Transaction) -> TransactionStatus:
     """The nonce is read before the block is looked for: a nonce used by then, and no block, is another's doing."""
-    account = client.account(address(signed.sender))
-    found = client.status(signed.hash)
+    nonce, height = nonce_at(address(signed.sender))
+    found = status(rpc, light, signed.hash)
     if found.state != "unknown":
         return found
-    if account.value.nonce > signed.nonce:
+    if nonce > signed.nonce:
         return TransactionStatus(found.hash, "replaced")
-    if signed.valid_until_height is not None and account.height >= signed.valid_until_height:
+    if signed.valid_until_height is not None and height >= signed.valid_until_height:
         return TransactionStatus(found.hash, "expired")
     return found
 
 
-def _send_again(client: ChainClient, signed: Transaction) -> None:
+def _send_again(rpc: RpcClient, light: LightClient, signed: Transaction) -> None:
     """The node may have lost it, or be short of room for now; whether it is too late is found out by proof."""
     try:
-        client.send(signed)
+        send(rpc, light, signed)
     except (Refused, Unavailable):
         return
 
