@@ -71,6 +71,13 @@ def manufactured(folder: Path) -> Path:
     return state
 
 
+def forgives_nothing(state: Path) -> None:
+    """One guess, and a power cut counts as one, closes this TPM for a day."""
+    words = ("--setup-parameters", "--max-tries=1", "--recovery-time=86400", "--lockout-recovery-time=86400")
+    with running(state) as tcti:
+        subprocess.run(["tpm2", "dictionarylockout", *words], check=True, env={**os.environ, "TPM2TOOLS_TCTI": tcti})
+
+
 def clear(tcti: str) -> None:
     """As the firmware's setup does it: the owner's seed is another then, the endorsement seed stays."""
     subprocess.run(["tpm2", "clear", "-c", "p"], check=True, env={**os.environ, "TPM2TOOLS_TCTI": tcti})

@@ -23,6 +23,7 @@ def test_data_is_sealed_boots_are_believed_and_a_changed_command_line_is_not(
 ) -> None:
     believe(fleet, image)
     state = swtpm.manufactured(tmp_path)
+    swtpm.forgives_nothing(state)
     with (
         swtpm.soldered(state) as devices,
         Machine(tmp_path / "machine", image, within=fleet.within, devices=devices) as machine,
