@@ -68,7 +68,7 @@ image-test: $(READY) image-tools  ## build the test image and boot it in an emul
 
 pod-test: $(READY) image-tools engines  ## boot an image with Kubernetes in it and run a pod there; minutes
 	@tools/setup/packages qemu-system-x86 qemu-utils ovmf busybox-static iproute2
-	$(BIN)/pytest -m "image and kubernetes" --durations=10 -rP $(ARGS)
+	$(BIN)/pytest -m "image and kubernetes" --durations=10 -rsP $(ARGS)
 
 driver-test: $(READY) image-tools  ## build the tree of x86-nvidia and look at its modules
 	@tools/setup/packages openssl
@@ -84,7 +84,7 @@ hardware-test: $(READY)  ## look for faults of this machine's hardware; ARGS="--
 
 acceptance-test: $(READY) image-tools  ## build the image of the hardware tests and boot it in an emulator; ten minutes
 	@tools/setup/packages mosquitto qemu-system-x86 qemu-utils ovmf swtpm swtpm-tools tpm2-tools
-	$(BIN)/pytest -m "image and acceptance" --durations=10 -rP $(ARGS)
+	$(BIN)/pytest -m "image and acceptance" --durations=10 -rsP $(ARGS)
 
 engines: $(READY)  ## bring the pinned engines into ~/.cache/dccn; ENGINES=cometbft for one of them
 	@$(BIN)/python -m tools.engines $(ENGINES)

@@ -195,7 +195,7 @@ class OneNodeCluster(ControlPlane):
             if self._node_is_ready():
                 return
             lifeline.stop(self._running["kubelet"])
-        raise NoNode(self._log("kubelet")[-1])
+        raise NoNode(" ".join(self._log("kubelet")[-1:]) or "the kubelet said nothing")
 
     def _node_is_ready(self) -> bool:
         """Whether it is so before its time is over or its kubelet ends."""
